@@ -1,0 +1,213 @@
+//! The records of a session's opening (`zookeeper.jute`): ConnectRequest, ConnectResponse, the auth packet.
+
+/// Bytes of a session's password.
+pub const PASSWORD_LENGTH: usize = 16;
+
+/// `KeeperException.Code.AUTHFAILED`.
+pub const AUTH_FAILED: i32 = -115;
+
+/// `RequestHeader.type` of an auth packet.
+const AUTH: i32 = 100;
+
+/// The record is not what its place in the protocol calls for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// Neither the length with the read-only byte nor the one without it.
+    #[error("a length of {0} bytes is not that of the record")]
+    Length(usize),
+    /// A protocol version other than 0; ClickHouse's own extensions use 10 and 11.
+    #[error("protocol version {0} is not spoken by ZooKeeper")]
+    Version(i32),
+    /// A password whose length is not 16; null (-1) among them, which sends a 3.4 server into a loop.
+    #[error("a session password of {0} bytes is not one of ZooKeeper's")]
+    Password(i32),
+}
+
+/// The client's first frame, checked, and kept as it came: 44 bytes, or 45 with the read-only byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectRequest {
+    body: Vec<u8>,
+}
+
+impl ConnectRequest {
+    /// Length without the read-only byte: Go clients, C clients of 3.4.
+    const SHORT: usize = 44;
+
+    /// Checks a frame's body.
+    pub fn parse(body: Vec<u8>) -> Result<Self, Malformed> {
+        if !matches!(body.len(), Self::SHORT | 45) {
+            return Err(Malformed::Length(body.len()));
+        }
+        let request = Self { body };
+        match (int(&request.body, 0), int(&request.body, 24)) {
+            (0, 16) => Ok(request),
+            (0, length) => Err(Malformed::Password(length)),
+            (version, _) => Err(Malformed::Version(version)),
+        }
+    }
+
+    /// The session timeout that the client asks for, in milliseconds.
+    pub fn timeout(&self) -> i32 {
+        int(&self.body, 12)
+    }
+
+    /// The session that the client resumes; 0 asks for a new one.
+    pub fn session_id(&self) -> i64 {
+        long(&self.body, 16)
+    }
+
+    /// The frame exactly as it came, with its length.
+    pub fn to_frame(&self) -> Vec<u8> {
+        frame(&self.body)
+    }
+}
+
+/// The server's first frame, kept as it came: 36 bytes, or 37 if the request had the read-only byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectResponse {
+    body: Vec<u8>,
+}
+
+impl ConnectResponse {
+    const SHORT: usize = 36;
+
+    /// Checks a frame's body.
+    pub fn parse(body: Vec<u8>) -> Result<Self, Malformed> {
+        if !matches!(body.len(), Self::SHORT | 37) {
+            return Err(Malformed::Length(body.len()));
+        }
+        match int(&body, 16) {
+            16 => Ok(Self { body }),
+            length => Err(Malformed::Password(length)),
+        }
+    }
+
+    /// The session timeout that was granted, in milliseconds; 0 or less says that the session is gone.
+    pub fn timeout(&self) -> i32 {
+        int(&self.body, 4)
+    }
+
+    /// The session's id.
+    pub fn session_id(&self) -> i64 {
+        long(&self.body, 8)
+    }
+
+    /// Whether the server is read-only; `None` if the client is too old to be told.
+    pub fn read_only(&self) -> Option<bool> {
+        self.body.get(Self::SHORT).map(|byte| *byte != 0)
+    }
+
+    /// The frame exactly as it came, with its length.
+    pub fn to_frame(&self) -> Vec<u8> {
+        frame(&self.body)
+    }
+}
+
+/// An auth packet (`RequestHeader`, `AuthPacket`) as a frame.
+pub fn auth_packet(xid: i32, scheme: &str, data: &[u8]) -> Vec<u8> {
+    let mut body = Vec::with_capacity(20 + scheme.len() + data.len());
+    for int in [xid, AUTH, 0] {
+        body.extend_from_slice(&int.to_be_bytes());
+    }
+    for bytes in [scheme.as_bytes(), data] {
+        // Schemes and credentials are ours and short.
+        body.extend_from_slice(&(bytes.len() as u32).to_be_bytes());
+        body.extend_from_slice(bytes);
+    }
+    frame(&body)
+}
+
+/// A ConnectRequest of ours, with the read-only byte, as a frame.
+pub fn connect_request(session_id: i64, password: [u8; PASSWORD_LENGTH], timeout_ms: i32) -> Vec<u8> {
+    let mut body = vec![0; 12];
+    body.extend_from_slice(&timeout_ms.to_be_bytes());
+    body.extend_from_slice(&session_id.to_be_bytes());
+    body.extend_from_slice(&16_i32.to_be_bytes());
+    body.extend_from_slice(&password);
+    body.push(1);
+    frame(&body)
+}
+
+fn frame(body: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(4 + body.len());
+    frame.extend_from_slice(&(body.len() as u32).to_be_bytes());
+    frame.extend_from_slice(body);
+    frame
+}
+
+/// The big-endian i32 at an offset that the caller has checked.
+pub(crate) fn int(bytes: &[u8], at: usize) -> i32 {
+    let mut buffer = [0; 4];
+    buffer.copy_from_slice(&bytes[at..at + 4]);
+    i32::from_be_bytes(buffer)
+}
+
+/// The big-endian i64 at an offset that the caller has checked.
+fn long(bytes: &[u8], at: usize) -> i64 {
+    let mut buffer = [0; 8];
+    buffer.copy_from_slice(&bytes[at..at + 8]);
+    i64::from_be_bytes(buffer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a Java client sends for a new session of 10 s.
+    const JAVA: &str = "00000000 0000000000000000 00002710 0000000000000000 00000010 \
+        00000000000000000000000000000000 00";
+
+    fn hex(text: &str) -> Vec<u8> {
+        let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
+        digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+    }
+
+    #[test]
+    fn connect_requests_of_both_lengths_are_kept_as_they_came() {
+        let long = ConnectRequest::parse(hex(JAVA)).unwrap();
+        assert_eq!((long.timeout(), long.session_id()), (10_000, 0));
+        assert_eq!(long.to_frame(), [vec![0, 0, 0, 45], hex(JAVA)].concat());
+
+        let mut short = hex(JAVA);
+        short.truncate(44);
+        assert_eq!(ConnectRequest::parse(short.clone()).unwrap().to_frame(), [vec![0, 0, 0, 44], short].concat());
+    }
+
+    #[test]
+    fn connect_requests_that_are_none_are_refused() {
+        for length in [0, 43, 46, 1024] {
+            assert_eq!(ConnectRequest::parse(vec![0; length]), Err(Malformed::Length(length)));
+        }
+        let mut version = hex(JAVA);
+        version[3] = 10;
+        assert_eq!(ConnectRequest::parse(version), Err(Malformed::Version(10)));
+        let mut null = hex(JAVA);
+        null[24..28].fill(0xff);
+        assert_eq!(ConnectRequest::parse(null), Err(Malformed::Password(-1)));
+    }
+
+    #[test]
+    fn connect_responses_say_whether_the_session_is_alive() {
+        let expired = hex("00000000 00000000 0000000000000000 00000010 00000000000000000000000000000000 00");
+        let response = ConnectResponse::parse(expired.clone()).unwrap();
+        assert_eq!((response.timeout(), response.session_id(), response.read_only()), (0, 0, Some(false)));
+        let mut short = expired;
+        short.truncate(36);
+        assert_eq!(ConnectResponse::parse(short).unwrap().read_only(), None);
+        assert_eq!(ConnectResponse::parse(vec![0; 16]), Err(Malformed::Length(16)));
+        assert_eq!(ConnectResponse::parse(vec![0; 36]), Err(Malformed::Password(0)));
+    }
+
+    #[test]
+    fn auth_packets_are_those_of_the_java_client() {
+        let expected = hex("0000001d fffffffc 00000064 00000000 00000006 646967657374 00000003 753a70");
+        assert_eq!(auth_packet(-4, "digest", b"u:p"), expected);
+    }
+
+    #[test]
+    fn our_own_connect_request_parses() {
+        let frame = connect_request(7, [9; 16], 5000);
+        let request = ConnectRequest::parse(frame[4..].to_vec()).unwrap();
+        assert_eq!((request.session_id(), request.timeout()), (7, 5000));
+    }
+}
