@@ -1,1 +1,98 @@
-//! (being built)
+//! The data path: from a TCP connection to its record. `connection.rs` has the whole story in one function.
+
+mod admission;
+mod connection;
+mod farewell;
+mod listener;
+mod notices;
+mod record;
+mod relay;
+mod roster;
+mod session;
+mod socket;
+mod upstream;
+mod words;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+
+use crate::metrics::Metrics;
+use crate::shutdown::Drain;
+use crate::snapshot::Snapshot;
+use crate::zk::four_letter_word::FourLetterWord;
+use notices::Notices;
+
+pub use record::ACCESS;
+pub use relay::Bounds;
+pub use roster::{Present, Roster};
+pub use socket::{Liveness, listen};
+pub use upstream::{DialError, Dialer};
+
+/// What holds for every connection as long as the program runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Live client connections at a time.
+    pub connections: usize,
+    /// From accept to authenticated.
+    pub handshake_timeout: Duration,
+    /// From authenticated to a complete ConnectRequest.
+    pub open_timeout: Duration,
+    /// How long ZooKeeper may take for a ConnectResponse, and for the replies to injected packets.
+    pub response_timeout: Duration,
+    /// What clients may send.
+    pub bounds: Bounds,
+    /// Four-letter words that are put to ZooKeeper.
+    pub words: Vec<FourLetterWord>,
+    /// Socket options of client connections.
+    pub client_liveness: Liveness,
+}
+
+/// Everything that connections share.
+pub struct Gate {
+    settings: Settings,
+    dialer: Dialer,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    metrics: Arc<Metrics>,
+    roster: Arc<Roster>,
+    drain: Drain,
+    notices: Notices,
+}
+
+impl Gate {
+    /// A gate that is not open yet.
+    pub fn new(settings: Settings, dialer: Dialer, snapshots: watch::Receiver<Arc<Snapshot>>, shared: (Arc<Metrics>, Drain)) -> Self {
+        let (metrics, drain) = shared;
+        Self { settings, dialer, snapshots, metrics, roster: Arc::default(), drain, notices: Notices::new() }
+    }
+
+    /// Who is connected.
+    pub fn roster(&self) -> Arc<Roster> {
+        Arc::clone(&self.roster)
+    }
+
+    /// Accepts connections on every listener until the drain begins.
+    ///
+    /// # Errors
+    /// If a listener has no address.
+    pub fn open(self: &Arc<Self>, listeners: Vec<TcpListener>) -> io::Result<Vec<JoinHandle<()>>> {
+        let places = Arc::new(Semaphore::new(self.settings.connections));
+        self.metrics.set_connections_limit(self.settings.connections);
+        listeners
+            .into_iter()
+            .map(|listener| {
+                let address: SocketAddr = listener.local_addr()?;
+                Ok(tokio::spawn(listener::run(Arc::clone(self), listener, address, Arc::clone(&places))))
+            })
+            .collect()
+    }
+
+    fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshots.borrow())
+    }
+}

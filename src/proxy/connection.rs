@@ -1,0 +1,212 @@
+//! One connection, from accept to its record. [`Connection::pipeline`] is the product's story.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::admission::{self, Authorized, ClientName};
+use super::record::{Closed, ConnectionRecord};
+use super::relay::{self, Terms};
+use super::roster::Place;
+use super::session::{self, Open, OpenError, Opening};
+use super::upstream::DialError;
+use super::{Gate, farewell, socket, words};
+use crate::identity::{Identity, IdentityError};
+use crate::metrics::{FourLetterWordResult, SessionOpening, TlsVersion};
+use crate::reason::{CloseReason, Ending, Refusal};
+use crate::tls::{self, Authenticated, HandshakeError};
+use crate::zk::four_letter_word::FourLetterWord;
+use crate::zk::record::ConnectRequest;
+
+/// Why a connection came to no relay.
+#[derive(Debug, thiserror::Error)]
+enum ConnectionError {
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+    #[error(transparent)]
+    Admission(#[from] IdentityError),
+    #[error("ZooKeeper can't be reached: {0}")]
+    Dial(#[from] DialError),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+}
+
+/// Serves a connection until it ends, and writes its record. The permit is the connection's place among
+/// `limits.connections`.
+pub(super) async fn serve(gate: Arc<Gate>, stream: TcpStream, ends: (SocketAddr, SocketAddr), permit: OwnedSemaphorePermit) {
+    let (peer, listener) = ends;
+    let record = ConnectionRecord::new(gate.metrics.connection_accepted(), peer, listener);
+    let mut connection = Connection { gate: &gate, peer, record };
+    let forced = gate.drain.clone().forced();
+    let closed = tokio::select! {
+        result = connection.pipeline(stream) => connection.conclude(result),
+        () = forced => Closed::ended(Ending::Forced),
+    };
+    connection.record.finish(&closed);
+    drop(permit);
+}
+
+struct Connection<'a> {
+    gate: &'a Gate,
+    peer: SocketAddr,
+    record: ConnectionRecord,
+}
+
+impl Connection<'_> {
+    /// The stages, each under its deadline. What a stage needs is what the one before it made.
+    async fn pipeline(&mut self, stream: TcpStream) -> Result<Ending, ConnectionError> {
+        let (gate, settings) = (self.gate, &self.gate.settings);
+        let snapshot = gate.snapshot();
+        let deadline = tokio::time::Instant::now() + settings.handshake_timeout;
+        // A peer that is gone already shows in the handshake.
+        let _ = socket::prepare(&stream, settings.client_liveness);
+
+        let authenticated = Box::pin(tls::handshake(stream, &snapshot.tls, deadline)).await?;
+        self.authenticated(&authenticated);
+
+        let (mut authorized, identity) = Box::pin(admission::admit(authenticated, &snapshot)).await?;
+        let _place = self.admitted(identity);
+        drop(snapshot);
+
+        match Box::pin(session::read_opening(&mut authorized.client, settings.open_timeout)).await {
+            Ok(Opening::Session(request)) => {
+                let open = Box::pin(self.open(authorized, request)).await?;
+                Ok(self.relay(open).await)
+            }
+            Ok(Opening::Word(word)) => Box::pin(self.answer(authorized, word)).await,
+            Err(error) => Err(Box::pin(self.dismiss(authorized, error.into())).await),
+        }
+    }
+
+    async fn open(&mut self, mut authorized: Authorized, request: ConnectRequest) -> Result<Open, ConnectionError> {
+        let begun = Instant::now();
+        let upstream = match self.dial().await {
+            Ok(upstream) => upstream,
+            Err(error) => return Err(self.dismiss(authorized, error.into()).await),
+        };
+        (0..authorized.credentials.len()).for_each(|_| self.gate.metrics.injection_sent());
+        let opened = session::open(authorized, upstream, &request, self.gate.settings.response_timeout).await;
+        let opening = match &opened {
+            Ok(open) if open.session.resumed => Some(SessionOpening::Resumed),
+            Ok(_) => Some(SessionOpening::New),
+            Err(OpenError::Expired) => Some(SessionOpening::Expired),
+            Err(OpenError::Refused) => Some(SessionOpening::Refused),
+            Err(_) => None,
+        };
+        if let Some(opening) = opening {
+            self.gate.metrics.session_opening(opening, Some(begun.elapsed()));
+        }
+        Ok(opened?)
+    }
+
+    async fn relay(&mut self, open: Open) -> Ending {
+        let Open { mut client, mut upstream, injected, session } = open;
+        self.record.opened(session);
+        let terms = Terms {
+            bounds: self.gate.settings.bounds,
+            injected,
+            answer_within: self.gate.settings.response_timeout,
+            drain: self.gate.drain.clone(),
+            metrics: Arc::clone(&self.gate.metrics),
+            record: &mut self.record,
+        };
+        let ending = relay::run(&mut client, &mut upstream, terms).await;
+        // ZooKeeper first: it must learn at once that its client is gone.
+        drop(upstream);
+        if ending != Ending::Forced {
+            Box::pin(farewell::bid(client)).await;
+        }
+        ending
+    }
+
+    async fn answer(&mut self, mut authorized: Authorized, word: FourLetterWord) -> Result<Ending, ConnectionError> {
+        let (client, within) = (&mut authorized.client, self.gate.settings.response_timeout);
+        let allowed = self.gate.settings.words.contains(&word);
+        let answered = if allowed {
+            self.gate.metrics.four_letter_word(FourLetterWordResult::Allowed);
+            match self.dial().await {
+                Ok(mut upstream) => words::ask(client, &mut upstream, word, within).await,
+                Err(error) => return Err(self.dismiss(authorized, error.into()).await),
+            }
+        } else {
+            self.gate.metrics.four_letter_word(FourLetterWordResult::Refused);
+            words::refuse(client, word, within).await
+        };
+        farewell::bid(authorized.client).await;
+        answered.map_err(OpenError::Upstream)?;
+        Ok(if allowed { Ending::FourLetterWord } else { Ending::FourLetterWordRefused })
+    }
+
+    async fn dial(&self) -> Result<TcpStream, DialError> {
+        let begun = Instant::now();
+        let dialled = self.gate.dialer.dial(Some(self.peer.ip())).await;
+        match &dialled {
+            Ok(_) => self.gate.metrics.upstream_connected(begun.elapsed()),
+            Err(_) => self.gate.metrics.upstream_connect_failed(),
+        }
+        dialled
+    }
+
+    /// Sends an authorized client away whose session came to nothing.
+    async fn dismiss(&self, authorized: Authorized, error: ConnectionError) -> ConnectionError {
+        farewell::bid(authorized.client).await;
+        error
+    }
+
+    fn authenticated(&mut self, authenticated: &Authenticated) {
+        let version = TlsVersion::of(authenticated.version);
+        self.gate.metrics.handshake_completed(version, authenticated.elapsed);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.gate.metrics.client_certificate_seen(authenticated.verified.leaf_not_after - now as i64);
+        self.record.authenticated(ClientName::of(authenticated));
+    }
+
+    fn admitted(&mut self, identity: Identity) -> Option<Place> {
+        self.record.admitted(identity).map(|client| self.gate.roster.enter(client))
+    }
+
+    /// The pipeline's result as the record tells it; what somebody must act on is logged too.
+    fn conclude(&self, result: Result<Ending, ConnectionError>) -> Closed {
+        match result {
+            Ok(ending) => {
+                if ending == Ending::AuthFailed {
+                    self.gate.notices.auth_failed();
+                }
+                Closed::ended(ending)
+            }
+            Err(error) => self.conclude_error(&error),
+        }
+    }
+
+    fn conclude_error(&self, error: &ConnectionError) -> Closed {
+        let metrics = &self.gate.metrics;
+        let closed = |reason| Closed { reason, detail: Some(error.to_string()), quiet: false };
+        match error {
+            ConnectionError::Handshake(handshake) => {
+                if let Some(kind) = handshake.probe() {
+                    metrics.probed(kind.into());
+                }
+                match handshake.refusal() {
+                    None => Closed { reason: CloseReason::Probe, detail: None, quiet: true },
+                    Some(refusal) => {
+                        metrics.handshake_refused(refusal, TlsVersion::Unknown, handshake.elapsed());
+                        let quiet = refusal == Refusal::Plaintext && !self.gate.notices.plaintext();
+                        Closed { quiet, ..closed(CloseReason::Refused(refusal)) }
+                    }
+                }
+            }
+            ConnectionError::Admission(admission) => {
+                metrics.handshake_refused(admission.refusal, TlsVersion::Unknown, None);
+                closed(CloseReason::Refused(admission.refusal))
+            }
+            ConnectionError::Dial(error) => {
+                self.gate.notices.unreachable(error);
+                closed(CloseReason::Ended(Ending::UpstreamUnreachable))
+            }
+            ConnectionError::Open(open) => closed(CloseReason::Ended(open.ending())),
+        }
+    }
+}

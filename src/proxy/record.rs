@@ -1,0 +1,118 @@
+//! The one record of a connection: made at accept, written when the connection ends, whatever ends it.
+
+use std::net::SocketAddr;
+
+use tracing::{debug, info};
+
+use super::admission::ClientName;
+use super::relay::Traffic;
+use super::session::Session;
+use crate::identity::Identity;
+use crate::metrics::{ConnectionGuard, ConnectionState};
+use crate::reason::{CloseReason, Ending};
+
+/// The `target` of access records in the log.
+pub const ACCESS: &str = "zoogate::access";
+
+/// How a connection ended.
+#[derive(Debug)]
+pub(crate) struct Closed {
+    pub(crate) reason: CloseReason,
+    /// More than the reason's word, for a person.
+    pub(crate) detail: Option<String>,
+    /// Whether the record is of interest to nobody but a debugger: probes, repeated plaintext.
+    pub(crate) quiet: bool,
+}
+
+impl Closed {
+    pub(crate) fn ended(ending: Ending) -> Self {
+        Self { reason: CloseReason::Ended(ending), detail: None, quiet: false }
+    }
+}
+
+/// What is known of a connection so far. One that is dropped unfinished is written as `aborted`.
+pub(crate) struct ConnectionRecord {
+    /// Taken when the record is finished.
+    guard: Option<ConnectionGuard>,
+    peer: SocketAddr,
+    listener: SocketAddr,
+    client: Option<ClientName>,
+    session: Option<Session>,
+    traffic: Traffic,
+}
+
+impl ConnectionRecord {
+    pub(crate) fn new(guard: ConnectionGuard, peer: SocketAddr, listener: SocketAddr) -> Self {
+        Self { guard: Some(guard), peer, listener, client: None, session: None, traffic: Traffic::default() }
+    }
+
+    pub(crate) fn authenticated(&mut self, client: ClientName) {
+        self.client = Some(client);
+        self.enter(ConnectionState::Opening);
+    }
+
+    pub(crate) fn admitted(&mut self, identity: Identity) -> Option<&ClientName> {
+        let client = self.client.as_mut()?;
+        client.identity = Some(identity);
+        Some(client)
+    }
+
+    pub(crate) fn opened(&mut self, session: Session) {
+        self.session = Some(session);
+        self.enter(ConnectionState::Established);
+    }
+
+    pub(crate) fn enter(&mut self, state: ConnectionState) {
+        if let Some(guard) = self.guard.as_mut().filter(|guard| guard.state() != state) {
+            guard.enter(state);
+        }
+    }
+
+    /// What passes, as it passes.
+    pub(crate) fn traffic(&mut self) -> &mut Traffic {
+        &mut self.traffic
+    }
+
+    pub(crate) fn finish(mut self, closed: &Closed) {
+        self.write(closed);
+    }
+
+    fn write(&mut self, closed: &Closed) {
+        let Some(guard) = self.guard.take() else { return };
+        let client = self.client.as_ref();
+        let session = self.session.as_ref();
+        macro_rules! access {
+            ($level:ident) => {
+                $level!(
+                    target: ACCESS,
+                    reason = closed.reason.as_str(),
+                    detail = closed.detail.as_deref(),
+                    peer = %self.peer,
+                    listener = %self.listener,
+                    identity = client.and_then(|client| client.identity.as_ref()).map(|identity| identity.as_str()),
+                    subject = client.map(|client| client.subject.as_str()),
+                    serial = client.map(|client| client.serial.as_str()),
+                    sha256 = client.map(|client| client.sha256.as_str()),
+                    tls_version = client.map(|client| client.tls_version),
+                    tls_cipher = client.map(|client| client.tls_cipher),
+                    session = session.map(|session| format!("{:#x}", session.id)),
+                    session_timeout_ms = session.map(|session| session.timeout),
+                    resumed = session.map(|session| session.resumed),
+                    requests = self.traffic.requests,
+                    received_bytes = self.traffic.received,
+                    sent_bytes = self.traffic.sent,
+                    duration_ms = guard.age().as_millis() as u64,
+                    "connection closed"
+                )
+            };
+        }
+        if closed.quiet { access!(debug) } else { access!(info) }
+        guard.close(closed.reason);
+    }
+}
+
+impl Drop for ConnectionRecord {
+    fn drop(&mut self) {
+        self.write(&Closed::ended(Ending::Aborted));
+    }
+}

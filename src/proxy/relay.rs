@@ -1,0 +1,335 @@
+//! Moves frames both ways until either side ends, one task per connection.
+//!
+//! Bytes pass through one scratch buffer per thread, so a connection owns a buffer only while a sink can't
+//! keep up, and then its source isn't read: back-pressure in both directions.
+
+mod injected;
+mod judge;
+mod outstanding;
+mod pipe;
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+
+pub(crate) use injected::Injected;
+pub use judge::Bounds;
+
+use super::record::ConnectionRecord;
+use crate::metrics::{ConnectionState, Direction, Metrics, Peer};
+use crate::reason::Ending;
+use crate::shutdown::Drain;
+use judge::Judge;
+use pipe::Pipe;
+
+/// How much is read at once.
+const SCRATCH: usize = 64 * 1024;
+
+/// How long the second half of a connection may take to finish when the first has ended.
+const LINGER: Duration = Duration::from_secs(1);
+
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH]);
+}
+
+/// What a relay needs to know besides its two streams.
+pub(crate) struct Terms<'a> {
+    /// What the client may send.
+    pub(crate) bounds: Bounds,
+    /// The injected packets whose replies the client must not see.
+    pub(crate) injected: Injected,
+    /// How long the server may take to answer them.
+    pub(crate) answer_within: Duration,
+    pub(crate) drain: Drain,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) record: &'a mut ConnectionRecord,
+}
+
+/// What passed, for the access record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Traffic {
+    /// Requests that the client sent.
+    pub(crate) requests: u64,
+    /// Bytes from the client, as ZooKeeper sees them.
+    pub(crate) received: u64,
+    /// Bytes to the client, as ZooKeeper sends them.
+    pub(crate) sent: u64,
+}
+
+/// Relays until the connection ends, and says why. The streams are left for the caller to close.
+pub(crate) async fn run<C, U>(client: &mut C, upstream: &mut U, terms: Terms<'_>) -> Ending
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    U: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut relay = Relay::new(client, upstream, terms);
+    poll_fn(|cx| relay.poll(cx)).await
+}
+
+struct Relay<'a, C, U> {
+    client: &'a mut C,
+    upstream: &'a mut U,
+    to_upstream: Pipe,
+    to_client: Pipe,
+    judge: Judge,
+    /// Dropped once every injected packet is answered.
+    injected: Option<Box<Awaited>>,
+    /// The client will send no more.
+    client_done: bool,
+    /// ZooKeeper takes no more; what it has sent may still be on its way.
+    upstream_deaf: bool,
+    /// ZooKeeper will send no more, and why.
+    upstream_done: Option<Ending>,
+    linger: Option<Pin<Box<Sleep>>>,
+    stop: Stopping,
+    metrics: Arc<Metrics>,
+    record: &'a mut ConnectionRecord,
+}
+
+/// Injected packets that the server has not answered yet.
+struct Awaited {
+    replies: Injected,
+    since: Instant,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl<'a, C, U> Relay<'a, C, U>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    U: AsyncRead + AsyncWrite + Unpin,
+{
+    fn new(client: &'a mut C, upstream: &'a mut U, terms: Terms<'a>) -> Self {
+        let awaited = |replies| Awaited {
+            replies,
+            since: Instant::now(),
+            deadline: Box::pin(tokio::time::sleep(terms.answer_within)),
+        };
+        Self {
+            client,
+            upstream,
+            to_upstream: Pipe::default(),
+            to_client: Pipe::default(),
+            judge: Judge::new(terms.bounds, Arc::clone(&terms.metrics)),
+            injected: (!terms.injected.done()).then(|| Box::new(awaited(terms.injected))),
+            client_done: false,
+            upstream_deaf: false,
+            upstream_done: None,
+            linger: None,
+            stop: Stopping::new(terms.drain),
+            metrics: terms.metrics,
+            record: terms.record,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
+        let turn = match self.stop.poll(cx) {
+            Stop::Forced => return Poll::Ready(Ending::Forced),
+            Stop::Turn => {
+                self.record.enter(ConnectionState::Draining);
+                true
+            }
+            Stop::NotYet => false,
+        };
+        loop {
+            let congested = self.judge.congested();
+            for poll in [self.poll_requests(cx), self.poll_replies(cx)] {
+                if let Poll::Ready(ending) = poll {
+                    return Poll::Ready(ending);
+                }
+            }
+            if !congested || self.judge.congested() {
+                break;
+            }
+        }
+        if let Some(awaited) = &mut self.injected
+            && awaited.deadline.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Ending::UpstreamTimeout);
+        }
+        self.poll_end(cx, turn)
+    }
+
+    /// Moves what the client sends until there is no more or the server can't keep up. Ready only when the
+    /// connection must end.
+    fn poll_requests(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
+        while !self.upstream_deaf {
+            if ready!(self.to_upstream.poll_empty(cx, self.upstream)).is_err() {
+                self.upstream_deaf = true;
+                break;
+            }
+            if self.client_done || self.upstream_done.is_some() || self.judge.congested() {
+                break;
+            }
+            let taken = BUFFER.with_borrow_mut(|buffer| {
+                let read = ready!(poll_read(cx, self.client, buffer));
+                Poll::Ready(read.map(|length| self.take_requests(cx, &buffer[..length])))
+            });
+            match ready!(taken) {
+                Ok(Ok(())) => {}
+                Ok(Err(ending)) => return Poll::Ready(ending),
+                // TLS that ends without a close_notify: how most ZooKeeper clients hang up.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.client_done = true,
+                Err(_) => return Poll::Ready(self.client_broke()),
+            }
+        }
+        Poll::Pending
+    }
+
+    fn take_requests(&mut self, cx: &mut Context<'_>, chunk: &[u8]) -> Result<(), Ending> {
+        self.client_done = chunk.is_empty();
+        let (allowed, verdict) = match self.judge.requests(chunk, Instant::now()) {
+            Ok(()) => (chunk, Ok(())),
+            Err(stop) => (&chunk[..stop.before], Err(stop.error)),
+        };
+        let traffic = self.record.traffic();
+        traffic.received += allowed.len() as u64;
+        traffic.requests = self.judge.seen;
+        self.metrics.count_bytes(Peer::Client, Direction::Received, chunk.len() as u64);
+        self.metrics.count_bytes(Peer::Upstream, Direction::Sent, allowed.len() as u64);
+        self.upstream_deaf = self.to_upstream.push(cx, self.upstream, allowed).is_err();
+        verdict
+    }
+
+    /// Moves what the server sends until there is no more or the client can't keep up. Ready only when the
+    /// connection must end.
+    fn poll_replies(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
+        loop {
+            if ready!(self.to_client.poll_empty(cx, self.client)).is_err() {
+                return Poll::Ready(self.client_broke());
+            }
+            if self.upstream_done.is_some() {
+                return Poll::Pending;
+            }
+            let taken = BUFFER.with_borrow_mut(|buffer| {
+                let read = ready!(poll_read(cx, self.upstream, buffer));
+                Poll::Ready(read.map(|length| self.take_replies(cx, &buffer[..length])))
+            });
+            match ready!(taken) {
+                Ok(Ok(())) => {}
+                Ok(Err(ending)) => return Poll::Ready(ending),
+                Err(_) => self.upstream_done = Some(Ending::UpstreamReset),
+            }
+        }
+    }
+
+    fn take_replies(&mut self, cx: &mut Context<'_>, chunk: &[u8]) -> Result<(), Ending> {
+        if chunk.is_empty() {
+            self.upstream_done = Some(Ending::UpstreamClosed);
+            return Ok(());
+        }
+        self.metrics.count_bytes(Peer::Upstream, Direction::Received, chunk.len() as u64);
+        let mut filtered = Vec::new();
+        let chunk = if self.injected.is_some() {
+            self.swallow(chunk, &mut filtered)?;
+            &filtered
+        } else {
+            chunk
+        };
+        self.judge.replies(chunk, Instant::now()).map_err(|stop| stop.error)?;
+        self.record.traffic().sent += chunk.len() as u64;
+        self.metrics.count_bytes(Peer::Client, Direction::Sent, chunk.len() as u64);
+        self.to_client.push(cx, self.client, chunk).map_err(|_| self.client_broke())
+    }
+
+    /// Takes the replies to injected packets out of a chunk.
+    fn swallow(&mut self, chunk: &[u8], rest: &mut Vec<u8>) -> Result<(), Ending> {
+        let Some(awaited) = &mut self.injected else { return Ok(()) };
+        match awaited.replies.filter(chunk, rest) {
+            Ok(swallowed) => {
+                (0..swallowed).for_each(|_| self.metrics.injection_answered(true, awaited.since.elapsed()));
+            }
+            Err(ending) => {
+                self.metrics.injection_answered(false, awaited.since.elapsed());
+                return Err(ending);
+            }
+        }
+        if awaited.replies.done() {
+            self.injected = None;
+        }
+        Ok(())
+    }
+
+    /// Decides whether the connection is over, once neither direction can move.
+    fn poll_end(&mut self, cx: &mut Context<'_>, turn: bool) -> Poll<Ending> {
+        let delivered = self.to_client.is_empty();
+        if delivered && self.judge.session_closed() {
+            return Poll::Ready(Ending::SessionClosed);
+        }
+        if let Some(ending) = self.upstream_done.filter(|_| delivered) {
+            return Poll::Ready(ending);
+        }
+        let quiet = delivered && self.to_upstream.is_empty() && self.judge.between_requests() && self.injected.is_none();
+        if self.client_done && quiet {
+            return Poll::Ready(Ending::ClientClosed);
+        }
+        if turn && quiet {
+            return Poll::Ready(Ending::Drained);
+        }
+        if !self.client_done && !self.upstream_deaf && self.upstream_done.is_none() {
+            return Poll::Pending;
+        }
+        let linger = self.linger.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
+        ready!(linger.as_mut().poll(cx));
+        Poll::Ready(self.upstream_done.unwrap_or(match self.upstream_deaf {
+            true => Ending::UpstreamReset,
+            false => Ending::ClientClosed,
+        }))
+    }
+
+    fn client_broke(&self) -> Ending {
+        if self.judge.session_closed() { Ending::SessionClosed } else { Ending::ClientReset }
+    }
+}
+
+/// When this connection is asked to end because zoogate does.
+struct Stopping {
+    drain: Drain,
+    turn: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    forced: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// Whether the futures have seen the task's waker. Before the drain begins they aren't polled again:
+    /// each poll takes a lock that all connections share.
+    armed: bool,
+}
+
+enum Stop {
+    NotYet,
+    Turn,
+    Forced,
+}
+
+impl Stopping {
+    fn new(drain: Drain) -> Self {
+        let turn: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(drain.clone().turn());
+        Self { turn: Some(turn), forced: Box::pin(drain.clone().forced()), armed: false, drain }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Stop {
+        if self.armed && !self.drain.is_closing() {
+            return Stop::NotYet;
+        }
+        self.armed = true;
+        if self.forced.as_mut().poll(cx).is_ready() {
+            return Stop::Forced;
+        }
+        if let Some(turn) = &mut self.turn
+            && turn.as_mut().poll(cx).is_ready()
+        {
+            self.turn = None;
+        }
+        if self.turn.is_none() { Stop::Turn } else { Stop::NotYet }
+    }
+}
+
+/// Reads what is there; 0 bytes are the end.
+fn poll_read(cx: &mut Context<'_>, stream: &mut (impl AsyncRead + Unpin), buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    let mut buffer = ReadBuf::new(buffer);
+    ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
+    Poll::Ready(Ok(buffer.filled().len()))
+}

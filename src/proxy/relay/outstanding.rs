@@ -1,0 +1,147 @@
+//! The requests that a server has not answered yet: for latency, and to know when a connection may be
+//! closed without losing a reply.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::zk::opcode::Opcode;
+
+/// No more than this many requests are in flight on one connection; a stock server stops reading at 1,000.
+const LIMIT: usize = 16_384;
+
+/// Queues that grew beyond this many entries are given back when they are empty.
+const KEPT: usize = 8;
+
+/// Requests in the order in which they were sent. Servers answer auth and SASL at once, overtaking the
+/// others, and each of the two sorts in order; so there are two queues (`reference`: `ServerCnxn` handles
+/// type 100 and 102 on its own thread).
+#[derive(Debug, Default)]
+pub(super) struct Outstanding {
+    ordinary: VecDeque<Request>,
+    immediate: VecDeque<Request>,
+    /// Pings among `ordinary`: nobody misses their replies.
+    pings: usize,
+}
+
+#[derive(Debug)]
+struct Request {
+    xid: i32,
+    opcode: Opcode,
+    at: Instant,
+}
+
+impl Outstanding {
+    pub(super) fn sent(&mut self, xid: i32, opcode: Opcode, at: Instant) {
+        // A server answers a ping with -2 whatever its xid was.
+        let xid = if opcode == Opcode::Ping { PING } else { xid };
+        self.pings += usize::from(opcode == Opcode::Ping);
+        let request = Request { xid, opcode, at };
+        match opcode {
+            Opcode::Auth | Opcode::Sasl => self.immediate.push_back(request),
+            _ => self.ordinary.push_back(request),
+        }
+    }
+
+    /// Takes out the request that a reply answers; `None` if there is no such request.
+    pub(super) fn answered(&mut self, xid: i32, now: Instant) -> Option<(Opcode, Duration)> {
+        let request = match (self.ordinary.front(), self.immediate.front()) {
+            (Some(front), _) if front.xid == xid => self.ordinary.pop_front(),
+            (_, Some(front)) if front.xid == xid => self.immediate.pop_front(),
+            _ => take(&mut self.ordinary, xid).or_else(|| take(&mut self.immediate, xid)),
+        }?;
+        self.pings -= usize::from(request.opcode == Opcode::Ping);
+        for queue in [&mut self.ordinary, &mut self.immediate] {
+            if queue.is_empty() && queue.capacity() > KEPT {
+                queue.shrink_to(0);
+            }
+        }
+        Some((request.opcode, now.saturating_duration_since(request.at)))
+    }
+
+    /// Whether a client would miss nothing if its connection ended now.
+    pub(super) fn nothing_to_miss(&self) -> bool {
+        self.ordinary.len() == self.pings && self.immediate.is_empty()
+    }
+
+    /// Whether the client should not be read from until the server has answered some.
+    pub(super) fn full(&self) -> bool {
+        self.ordinary.len() + self.immediate.len() >= LIMIT
+    }
+}
+
+/// The xid of every reply to a ping.
+const PING: i32 = -2;
+
+fn take(queue: &mut VecDeque<Request>, xid: i32) -> Option<Request> {
+    let at = queue.iter().position(|request| request.xid == xid)?;
+    queue.remove(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(requests: &[(i32, Opcode)]) -> Outstanding {
+        let mut outstanding = Outstanding::default();
+        for (xid, opcode) in requests {
+            outstanding.sent(*xid, *opcode, Instant::now());
+        }
+        outstanding
+    }
+
+    fn answer(outstanding: &mut Outstanding, xid: i32) -> Option<Opcode> {
+        outstanding.answered(xid, Instant::now()).map(|(opcode, _)| opcode)
+    }
+
+    #[test]
+    fn replies_find_their_requests_in_order() {
+        let mut outstanding = with(&[(1, Opcode::Create), (2, Opcode::GetData)]);
+        assert_eq!(answer(&mut outstanding, 1), Some(Opcode::Create));
+        assert_eq!(answer(&mut outstanding, 2), Some(Opcode::GetData));
+        assert_eq!(answer(&mut outstanding, 2), None);
+        assert!(outstanding.nothing_to_miss());
+    }
+
+    #[test]
+    fn auth_replies_may_overtake() {
+        let mut outstanding = with(&[(1, Opcode::Create), (7, Opcode::Auth), (2, Opcode::Delete), (-4, Opcode::Auth)]);
+        assert_eq!(answer(&mut outstanding, 7), Some(Opcode::Auth));
+        assert_eq!(answer(&mut outstanding, 1), Some(Opcode::Create));
+        assert_eq!(answer(&mut outstanding, -4), Some(Opcode::Auth));
+        assert_eq!(answer(&mut outstanding, 2), Some(Opcode::Delete));
+    }
+
+    #[test]
+    fn pings_are_answered_by_minus_two_and_missed_by_nobody() {
+        let mut outstanding = with(&[(5, Opcode::Ping), (-2, Opcode::Ping)]);
+        assert!(outstanding.nothing_to_miss());
+        assert_eq!(answer(&mut outstanding, -2), Some(Opcode::Ping));
+        assert_eq!(answer(&mut outstanding, -2), Some(Opcode::Ping));
+        outstanding.sent(1, Opcode::Sync, Instant::now());
+        assert!(!outstanding.nothing_to_miss());
+    }
+
+    #[test]
+    fn a_flood_fills_it_and_an_answer_makes_room() {
+        let mut outstanding = Outstanding::default();
+        for xid in 0..LIMIT as i32 {
+            assert!(!outstanding.full());
+            outstanding.sent(xid, Opcode::Exists, Instant::now());
+        }
+        assert!(outstanding.full());
+        assert_eq!(answer(&mut outstanding, 0), Some(Opcode::Exists));
+        assert!(!outstanding.full());
+    }
+
+    #[test]
+    fn a_burst_leaves_no_memory_behind() {
+        let mut outstanding = Outstanding::default();
+        for xid in 0..1000 {
+            outstanding.sent(xid, Opcode::Exists, Instant::now());
+        }
+        for xid in 0..1000 {
+            answer(&mut outstanding, xid);
+        }
+        assert!(outstanding.ordinary.capacity() <= KEPT, "{}", outstanding.ordinary.capacity());
+    }
+}

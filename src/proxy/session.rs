@@ -1,0 +1,197 @@
+//! Opens a session: the client's ConnectRequest, ZooKeeper's ConnectResponse, and the identity's credentials
+//! between the two, before any other byte of the client.
+//!
+//! The credentials go out only after a good ConnectResponse: on Netty servers an auth packet right behind the
+//! ConnectRequest can be answered first (`NettyServerCnxn`), and a refused session must not see them at all.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::admission::Authorized;
+use super::farewell;
+use super::relay::Injected;
+use crate::credential::Credential;
+use crate::reason::Ending;
+use crate::secret::Secret;
+use crate::tls::ClientStream;
+use crate::zk::four_letter_word::FourLetterWord;
+use crate::zk::frame::{self, First, FrameError};
+use crate::zk::record::{ConnectRequest, ConnectResponse, Malformed, auth_packet};
+
+/// The scheme of injected credentials.
+const SCHEME: &str = "digest";
+
+/// What a client asks for first.
+#[derive(Debug)]
+pub(crate) enum Opening {
+    /// A session.
+    Session(ConnectRequest),
+    /// A four-letter word.
+    Word(FourLetterWord),
+}
+
+/// Both ends of an open session, with the identity's credentials on their way to ZooKeeper.
+pub(crate) struct Open {
+    pub(super) client: ClientStream,
+    pub(super) upstream: TcpStream,
+    pub(super) injected: Injected,
+    pub(super) session: Session,
+}
+
+/// A session that ZooKeeper granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Session {
+    /// ZooKeeper's id.
+    pub(crate) id: i64,
+    /// The negotiated timeout in milliseconds.
+    pub(crate) timeout: i32,
+    /// Whether the client had the session before.
+    pub(crate) resumed: bool,
+}
+
+/// No session was opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    /// The client closed first.
+    #[error("the client closed before a ConnectRequest")]
+    NoRequest,
+    /// The client's first frame is no ConnectRequest.
+    #[error("the first frame is not a ConnectRequest: {0}")]
+    BadRequest(String),
+    /// The client took too long.
+    #[error("no complete ConnectRequest within {0:?}")]
+    RequestTimeout(Duration),
+    /// The client's connection broke.
+    #[error("the client's connection broke: {0}")]
+    Client(io::Error),
+    /// ZooKeeper took too long.
+    #[error("no ConnectResponse within {0:?}")]
+    ResponseTimeout(Duration),
+    /// ZooKeeper closed instead of answering: its way to refuse a session.
+    #[error("ZooKeeper closed the connection instead of answering the ConnectRequest")]
+    Refused,
+    /// ZooKeeper's connection broke.
+    #[error("ZooKeeper's connection broke: {0}")]
+    Upstream(io::Error),
+    /// ZooKeeper's first frame is no ConnectResponse.
+    #[error("ZooKeeper's first frame is not a ConnectResponse: {0}")]
+    BadResponse(String),
+    /// The session is gone; the client has been told.
+    #[error("ZooKeeper says that the session has expired")]
+    Expired,
+}
+
+impl OpenError {
+    /// The word for this error.
+    pub(crate) fn ending(&self) -> Ending {
+        match self {
+            Self::NoRequest => Ending::NoRequest,
+            Self::BadRequest(_) => Ending::BadConnectRequest,
+            Self::RequestTimeout(_) => Ending::OpenTimeout,
+            Self::Client(_) => Ending::ClientReset,
+            Self::ResponseTimeout(_) => Ending::UpstreamTimeout,
+            Self::Refused => Ending::UpstreamRefused,
+            Self::Upstream(_) => Ending::UpstreamReset,
+            Self::BadResponse(_) => Ending::UpstreamMalformed,
+            Self::Expired => Ending::SessionExpired,
+        }
+    }
+}
+
+/// Reads what the client begins with, and checks it before anyone dials ZooKeeper.
+pub(crate) async fn read_opening(client: &mut (impl AsyncRead + Unpin), within: Duration) -> Result<Opening, OpenError> {
+    let first = timeout(within, frame::read_first(client)).await.map_err(|_| OpenError::RequestTimeout(within))?;
+    match first {
+        Ok(First::Word(word)) => Ok(Opening::Word(word)),
+        Ok(First::Frame(body)) => ConnectRequest::parse(body)
+            .map(Opening::Session)
+            .map_err(|error: Malformed| OpenError::BadRequest(error.to_string())),
+        Err(FrameError::Closed) => Err(OpenError::NoRequest),
+        Err(error @ FrameError::Length(_)) => Err(OpenError::BadRequest(error.to_string())),
+        Err(FrameError::Io(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Err(OpenError::NoRequest),
+        Err(FrameError::Io(error)) => Err(OpenError::Client(error)),
+    }
+}
+
+/// Puts the request to ZooKeeper and its answer to the client, with the credentials in front of everything
+/// that the client may send from now on.
+pub(crate) async fn open(
+    authorized: Authorized,
+    mut upstream: TcpStream,
+    request: &ConnectRequest,
+    within: Duration,
+) -> Result<Open, OpenError> {
+    let Authorized { mut client, credentials } = authorized;
+    let packets = auth_packets(&credentials);
+    match negotiate(&mut client, &mut upstream, request, packets.expose(), within).await {
+        Ok(session) => Ok(Open { client, upstream, injected: Injected::new(credentials.len()), session }),
+        Err(error) => {
+            farewell::bid(client).await;
+            Err(error)
+        }
+    }
+}
+
+/// The credentials as frames, with the xids that mark their replies.
+fn auth_packets(credentials: &[Credential]) -> Secret {
+    let packet = |(credential, xid): (&Credential, i32)| auth_packet(xid, SCHEME, credential.auth_data().expose());
+    Secret::new(credentials.iter().zip(Injected::xids()).flat_map(packet).collect())
+}
+
+/// [`open`], on any streams.
+async fn negotiate<C, U>(
+    client: &mut C,
+    upstream: &mut U,
+    request: &ConnectRequest,
+    credentials: &[u8],
+    within: Duration,
+) -> Result<Session, OpenError>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    U: AsyncRead + AsyncWrite + Unpin,
+{
+    let response = timeout(within, ask(upstream, request)).await.map_err(|_| OpenError::ResponseTimeout(within))??;
+    if response.timeout() > 0 {
+        let inject = upstream.write_all(credentials);
+        timeout(within, inject)
+            .await
+            .map_err(|_| OpenError::ResponseTimeout(within))?
+            .map_err(OpenError::Upstream)?;
+    }
+    timeout(within, tell(client, &response))
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        .map_err(OpenError::Client)?;
+    if response.timeout() <= 0 {
+        return Err(OpenError::Expired);
+    }
+    Ok(Session { id: response.session_id(), timeout: response.timeout(), resumed: request.session_id() != 0 })
+}
+
+async fn ask(
+    upstream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    request: &ConnectRequest,
+) -> Result<ConnectResponse, OpenError> {
+    let closed = |error: io::Error| match error.kind() {
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => OpenError::Refused,
+        _ => OpenError::Upstream(error),
+    };
+    upstream.write_all(&request.to_frame()).await.map_err(closed)?;
+    match frame::read_frame(upstream).await {
+        Ok(body) => {
+            ConnectResponse::parse(body).map_err(|error: Malformed| OpenError::BadResponse(error.to_string()))
+        }
+        Err(FrameError::Closed) => Err(OpenError::Refused),
+        Err(error @ FrameError::Length(_)) => Err(OpenError::BadResponse(error.to_string())),
+        Err(FrameError::Io(error)) => Err(closed(error)),
+    }
+}
+
+async fn tell(client: &mut (impl AsyncWrite + Unpin), response: &ConnectResponse) -> io::Result<()> {
+    client.write_all(&response.to_frame()).await?;
+    client.flush().await
+}
