@@ -1,1 +1,269 @@
-//! (being built)
+//! The configuration: YAML as a person typed it, and what it means.
+//!
+//! A [`Config`] exists only if every key of the file is known, of the right type and sensible beside the others;
+//! otherwise a [`ConfigError`] lists all that is wrong, each problem with its path and line. Files named in it are
+//! not opened here.
+
+mod keys;
+mod problem;
+mod raw;
+mod reader;
+mod sections;
+mod value;
+
+use std::{
+    env, fs,
+    io::Read,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+pub use keys::{KEYS, Key, KeyDefault};
+pub use problem::{ConfigError, Problem};
+pub use value::UpstreamAddress;
+
+use crate::{credential::DigestAlgorithm, identity::Source, telemetry::LogFormat};
+
+/// A whole, valid configuration. `docs/configuration.md` has the keys.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where clients connect.
+    pub listen: Listen,
+    /// The ZooKeeper server behind.
+    pub upstream: Upstream,
+    /// Certificates and whom to trust.
+    pub tls: Tls,
+    /// What a certificate becomes.
+    pub identity: Identity,
+    /// What one client, or all of them, may take.
+    pub limits: Limits,
+    /// Four-letter words that are passed on.
+    pub four_letter_words: FourLetterWords,
+    /// How to stop.
+    pub shutdown: Shutdown,
+    /// Metrics, probes and status.
+    pub admin: Admin,
+    /// How to log.
+    pub log: Log,
+    /// Threads.
+    pub runtime: Runtime,
+}
+
+/// `listen`: where clients connect.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// At least one, no two of which overlap. Port 0 lets the kernel choose.
+    pub addresses: Vec<SocketAddr>,
+    /// Connections that the kernel queues.
+    pub backlog: u32,
+    /// Socket options of accepted connections.
+    pub tcp: Tcp,
+}
+
+/// How TCP finds out that a peer is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tcp {
+    /// Idle time before keepalive probes; none without.
+    pub keepalive: Option<Duration>,
+    /// `TCP_USER_TIMEOUT`; the kernel's own patience without.
+    pub user_timeout: Option<Duration>,
+}
+
+/// `upstream`: the ZooKeeper server.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// Where it listens.
+    pub address: UpstreamAddress,
+    /// Time for the TCP connection.
+    pub connect_timeout: Duration,
+    /// Time for the ConnectResponse, and for the replies to injected packets.
+    pub response_timeout: Duration,
+    /// Local address of connections to it.
+    pub source: UpstreamSource,
+    /// Socket options of connections to it.
+    pub tcp: Tcp,
+    /// How often readiness asks whether it serves.
+    pub probe_interval: Duration,
+    /// Time for the answer; never longer than the interval.
+    pub probe_timeout: Duration,
+}
+
+/// `upstream.source`: the local address of connections to ZooKeeper, which counts connections by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamSource {
+    /// An address of 127.0.0.0/8 derived from the client's. Only where the upstream is a literal address in there.
+    PerClient,
+    /// Whatever the system chooses.
+    System,
+}
+
+/// `tls`: certificates and whom to trust.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// Our own certificate and key.
+    pub key_store: KeyStoreFiles,
+    /// The CAs of clients.
+    pub trust_store: TrustStoreFiles,
+    /// CRL files; none means that revocation is not checked.
+    pub crls: Vec<PathBuf>,
+    /// Whose revocation is checked.
+    pub revocation: Revocation,
+    /// What holds for a certificate that no CRL in date covers.
+    pub revocation_policy: RevocationPolicy,
+}
+
+/// `tls.key_store`: where our own certificate and key are.
+#[derive(Clone, Debug)]
+pub struct KeyStoreFiles {
+    /// PEM (chain, perhaps the key), PKCS#12 or JKS.
+    pub path: PathBuf,
+    /// The store's password.
+    pub password_file: Option<PathBuf>,
+    /// The key, where it has a PEM file of its own.
+    pub key_path: Option<PathBuf>,
+    /// The key's password, where it is not the store's.
+    pub key_password_file: Option<PathBuf>,
+}
+
+/// `tls.trust_store`: where the CAs of clients are.
+#[derive(Clone, Debug)]
+pub struct TrustStoreFiles {
+    /// PEM, PKCS#12, JKS or JCEKS.
+    pub path: PathBuf,
+    /// The store's password.
+    pub password_file: Option<PathBuf>,
+}
+
+/// `tls.revocation`: whose revocation is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revocation {
+    /// The client's certificate and every CA below the trust anchor.
+    Chain,
+    /// The client's certificate alone.
+    Leaf,
+}
+
+/// `tls.revocation_policy`: what holds for a certificate that no CRL in date covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevocationPolicy {
+    /// It is refused.
+    Hard,
+    /// It is admitted.
+    Soft,
+}
+
+/// `identity`: what a certificate becomes.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Which name of the certificate.
+    pub from: Source,
+    /// What ZooKeeper is told.
+    pub inject: Inject,
+}
+
+/// `identity.inject`: what ZooKeeper is told of a client's identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Inject {
+    /// A credential of the scheme `digest`, derived from the identity.
+    Digest {
+        /// The secrets that it is derived from.
+        secret_file: PathBuf,
+        /// How the servers hash it; only printed ids depend on that.
+        algorithm: DigestAlgorithm,
+    },
+    /// Nothing.
+    None,
+}
+
+/// `limits`: what one client, or all of them, may take.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Client connections at a time.
+    pub connections: usize,
+    /// From accept to authenticated.
+    pub handshake_timeout: Duration,
+    /// From authenticated to a complete ConnectRequest.
+    pub open_timeout: Duration,
+    /// Longest frame of a client, in bytes, without its length field.
+    pub frame: usize,
+}
+
+/// `four_letter_words`: what is passed on.
+#[derive(Clone, Debug)]
+pub struct FourLetterWords {
+    /// Known words, each of four ASCII letters; maybe none.
+    pub allow: Vec<&'static str>,
+}
+
+/// `shutdown`: how to stop.
+#[derive(Clone, Debug)]
+pub struct Shutdown {
+    /// From the signal to the end of accepting.
+    pub delay: Duration,
+    /// Time over which live connections are closed.
+    pub grace: Duration,
+}
+
+/// `admin`: metrics, probes and status.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Where, if at all.
+    pub address: Option<SocketAddr>,
+}
+
+/// `log`: how to log.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// For people or for machines.
+    pub format: LogFormat,
+    /// A level, or a filter; parses.
+    pub level: String,
+}
+
+/// `runtime`: threads.
+#[derive(Clone, Debug)]
+pub struct Runtime {
+    /// Threads that serve connections.
+    pub workers: usize,
+}
+
+impl Config {
+    /// Loads a configuration file. Relative paths in it are relative to its directory.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file, or that it can't be read.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let file = path.display().to_string();
+        let text = read(path).map_err(|message| {
+            let problem = Problem { file: file.clone(), line: None, path: String::new(), message };
+            ConfigError { problems: vec![problem] }
+        })?;
+        Self::parse(&text, path.parent().unwrap_or(Path::new("")), &file)
+    }
+
+    /// Reads a configuration from text; `file` is what problems call it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the text.
+    pub fn parse(text: &str, base: &Path, file: &str) -> Result<Self, ConfigError> {
+        let credentials = env::var_os("CREDENTIALS_DIRECTORY").filter(|directory| !directory.is_empty());
+        let origin = reader::Origin {
+            file: file.to_owned(),
+            base: base.to_owned(),
+            credentials: credentials.map(PathBuf::from),
+        };
+        sections::read(text, &origin)
+    }
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    let cannot = |error| format!("can't be read: {error}");
+    let file = fs::File::open(path).map_err(cannot)?;
+    let mut bytes = Vec::new();
+    file.take(raw::MAX_FILE as u64 + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    if bytes.len() > raw::MAX_FILE {
+        return Err("is longer than 1 MiB; is it the right file?".to_owned());
+    }
+    String::from_utf8(bytes).map_err(|_| "is not UTF-8 text; is it the right file?".to_owned())
+}

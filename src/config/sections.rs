@@ -1,0 +1,270 @@
+//! From the tree to a [`Config`]: each section, and what must fit together.
+
+use std::{net::SocketAddr, path::PathBuf, thread, time::Duration};
+
+use super::{
+    Admin, Config, ConfigError, FourLetterWords, Identity, Inject, KeyStoreFiles, Limits, Listen, Log, Problem,
+    Revocation, RevocationPolicy, Runtime, Shutdown, Tcp, Tls, TrustStoreFiles, Upstream, UpstreamAddress,
+    UpstreamSource, raw,
+    reader::{Origin, Reader},
+    value,
+};
+use crate::telemetry;
+
+const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Reads the whole text. Sections are read to the end even where one is wrong, so that every problem is found.
+pub(super) fn read(text: &str, origin: &Origin) -> Result<Config, ConfigError> {
+    let root = raw::parse(text).map_err(|error| {
+        let problem =
+            Problem { file: origin.file.clone(), line: error.line, path: String::new(), message: error.message };
+        ConfigError { problems: vec![problem] }
+    })?;
+    let mut reader = Reader::new(&root, origin);
+    let r = &mut reader;
+    let addresses = Addresses::read(r);
+    let listen = listen(r, addresses.listen);
+    let upstream = upstream(r, addresses.upstream);
+    let tls = tls(r);
+    let identity = identity(r);
+    let limits = limits(r);
+    let four_letter_words = four_letter_words(r);
+    let shutdown = shutdown(r);
+    let admin = addresses.admin.map(|address| Admin { address });
+    let log = log(r);
+    let runtime = runtime(r);
+    reader.finish(text)?;
+    let whole = || {
+        Some(Config {
+            listen: listen?,
+            upstream: upstream?,
+            tls: tls?,
+            identity: identity?,
+            limits: limits?,
+            four_letter_words: four_letter_words?,
+            shutdown: shutdown?,
+            admin: admin?,
+            log: log?,
+            runtime: runtime?,
+        })
+    };
+    Ok(whole().expect("a section is missing only where a problem was noted"))
+}
+
+/// The addresses, which must not get in each other's way.
+struct Addresses {
+    listen: Option<Vec<SocketAddr>>,
+    upstream: Option<UpstreamAddress>,
+    admin: Option<Option<SocketAddr>>,
+}
+
+impl Addresses {
+    fn read(r: &mut Reader<'_>) -> Self {
+        let listen = match r.list("listen.address", value::socket_address) {
+            Some(Some(addresses)) if !addresses.is_empty() => Some(addresses),
+            Some(_) => {
+                r.problem("listen.address", "is required: where clients connect, like `0.0.0.0:2281`");
+                None
+            }
+            None => None,
+        };
+        let upstream = r.value("upstream.address", value::upstream_address);
+        let admin = r.value("admin.address", value::socket_address_or_none);
+        let addresses = Self { listen, upstream, admin };
+        addresses.check(r);
+        addresses
+    }
+
+    fn check(&self, r: &mut Reader<'_>) {
+        let listen = self.listen.as_deref().unwrap_or_default();
+        for (index, address) in listen.iter().enumerate() {
+            if let Some(other) = listen[..index].iter().find(|other| overlap(address, other)) {
+                r.problem("listen.address", format!("`{address}` is covered by `{other}` already"));
+            }
+        }
+        let admin = self.admin.flatten();
+        if let Some((admin, taken)) = admin.and_then(|a| Some((a, listen.iter().find(|l| overlap(&a, l))?))) {
+            r.problem("admin.address", format!("`{admin}` is taken by `listen.address: {taken}`"));
+        }
+        let Some(upstream) = &self.upstream else { return };
+        if let Some(own) = listen.iter().find(|own| leads_to(upstream, own)) {
+            let message = format!("`{upstream}` is `listen.address: {own}`: zoogate would connect to itself");
+            r.problem("upstream.address", message);
+        }
+        if admin.is_some_and(|own| leads_to(upstream, &own)) {
+            r.problem("upstream.address", format!("`{upstream}` is `admin.address`; where does ZooKeeper listen?"));
+        }
+    }
+}
+
+/// Whether two sockets can't both be bound. `[::]` may stand for IPv4 too.
+fn overlap(a: &SocketAddr, b: &SocketAddr) -> bool {
+    let covers =
+        |wide: &SocketAddr, narrow: &SocketAddr| wide.ip().is_unspecified() && (wide.is_ipv6() || narrow.is_ipv4());
+    a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || covers(a, b) || covers(b, a))
+}
+
+/// Whether a connection to the upstream's address would arrive at our own socket, as far as addresses tell.
+fn leads_to(upstream: &UpstreamAddress, own: &SocketAddr) -> bool {
+    let here = |ip: std::net::IpAddr| ip.is_loopback() || ip.is_unspecified();
+    let same_host = match upstream.ip() {
+        Some(ip) => ip == own.ip() || (here(ip) && own.ip().is_unspecified()),
+        None => upstream.host == "localhost" && here(own.ip()),
+    };
+    same_host && upstream.port == own.port()
+}
+
+fn listen(r: &mut Reader<'_>, addresses: Option<Vec<SocketAddr>>) -> Option<Listen> {
+    let backlog = r.value("listen.backlog", value::integer(1..=65535));
+    let tcp = tcp(r, "listen.keepalive", "listen.user_timeout");
+    Some(Listen { addresses: addresses?, backlog: backlog?, tcp: tcp? })
+}
+
+fn tcp(r: &mut Reader<'_>, keepalive: &'static str, user_timeout: &'static str) -> Option<Tcp> {
+    let keepalive = r.value(keepalive, value::duration_or_off(SECOND..=9 * HOUR));
+    let user_timeout = r.value(user_timeout, value::duration_or_off(SECOND..=HOUR));
+    Some(Tcp { keepalive: keepalive?, user_timeout: user_timeout? })
+}
+
+fn upstream(r: &mut Reader<'_>, address: Option<UpstreamAddress>) -> Option<Upstream> {
+    let connect_timeout = r.value("upstream.connect_timeout", value::duration(MS..=HOUR));
+    let response_timeout = r.value("upstream.response_timeout", value::duration(MS..=HOUR));
+    let source = upstream_source(r, address.as_ref());
+    let tcp = tcp(r, "upstream.keepalive", "upstream.user_timeout");
+    let probe_interval = r.value("upstream.probe_interval", value::duration(100 * MS..=HOUR));
+    let probe_timeout = r.value("upstream.probe_timeout", value::duration(MS..=HOUR));
+    if let Some((timeout, interval)) =
+        probe_timeout.zip(probe_interval).filter(|(timeout, interval)| timeout > interval)
+    {
+        let written = r.is_written("upstream.probe_timeout");
+        let key = if written { "upstream.probe_timeout" } else { "upstream.probe_interval" };
+        let (timeout, interval) = (humantime::format_duration(timeout), humantime::format_duration(interval));
+        r.problem(key, format!("`probe_timeout` ({timeout}) must not be longer than `probe_interval` ({interval})"));
+    }
+    Some(Upstream {
+        address: address?,
+        connect_timeout: connect_timeout?,
+        response_timeout: response_timeout?,
+        source: source?,
+        tcp: tcp?,
+        probe_interval: probe_interval?,
+        probe_timeout: probe_timeout?,
+    })
+}
+
+fn upstream_source(r: &mut Reader<'_>, address: Option<&UpstreamAddress>) -> Option<UpstreamSource> {
+    let words = [("per_client", UpstreamSource::PerClient), ("system", UpstreamSource::System)];
+    let written = r.optional("upstream.source", value::choice(&words))?;
+    let loopback = address?.ip().is_some_and(|ip| ip.is_ipv4() && ip.is_loopback());
+    match written {
+        None if loopback => Some(UpstreamSource::PerClient),
+        None => Some(UpstreamSource::System),
+        Some(UpstreamSource::PerClient) if !loopback => {
+            r.problem("upstream.source", "`per_client` needs an `upstream.address` in 127.0.0.0/8; write `system`");
+            None
+        }
+        Some(source) => Some(source),
+    }
+}
+
+fn tls(r: &mut Reader<'_>) -> Option<Tls> {
+    let key_store = key_store(r);
+    let trust_path = r.value("tls.trust_store.path", value::path);
+    let trust_password = r.optional("tls.trust_store.password_file", value::path);
+    let crls = r.list("tls.crls", value::path).map(Option::unwrap_or_default);
+    let scopes = [("chain", Revocation::Chain), ("leaf", Revocation::Leaf)];
+    let revocation = r.value("tls.revocation", value::choice(&scopes));
+    let policies = [("hard", RevocationPolicy::Hard), ("soft", RevocationPolicy::Soft)];
+    let revocation_policy = r.value("tls.revocation_policy", value::choice(&policies));
+    if crls.as_ref().is_some_and(Vec::is_empty) {
+        for key in ["tls.revocation", "tls.revocation_policy"] {
+            if r.is_written(key) {
+                r.problem(key, "has no effect without `tls.crls`: nothing would be checked for revocation");
+            }
+        }
+    }
+    Some(Tls {
+        key_store: key_store?,
+        trust_store: TrustStoreFiles { path: trust_path?, password_file: trust_password? },
+        crls: crls?,
+        revocation: revocation?,
+        revocation_policy: revocation_policy?,
+    })
+}
+
+fn key_store(r: &mut Reader<'_>) -> Option<KeyStoreFiles> {
+    let path = r.value("tls.key_store.path", value::path);
+    let password_file = r.optional("tls.key_store.password_file", value::path);
+    let key_path = r.optional("tls.key_store.key_path", value::path);
+    let key_password_file = r.optional("tls.key_store.key_password_file", value::path);
+    Some(KeyStoreFiles {
+        path: path?,
+        password_file: password_file?,
+        key_path: key_path?,
+        key_password_file: key_password_file?,
+    })
+}
+
+fn identity(r: &mut Reader<'_>) -> Option<Identity> {
+    let from = r.value("identity.from", value::word);
+    let digests = r.value("identity.inject", value::choice(&[("digest", true), ("none", false)]));
+    let secret_file: Option<Option<PathBuf>> = r.optional("identity.secret_file", value::path);
+    let algorithm = r.value("identity.digest_algorithm", value::word);
+    if digests == Some(true) && secret_file == Some(None) {
+        let message = "is required for `identity.inject: digest`; `zoogate secret` makes a secret";
+        r.problem("identity.secret_file", message);
+    }
+    let inject = match digests? {
+        true => Inject::Digest { secret_file: secret_file??, algorithm: algorithm? },
+        false => Inject::None,
+    };
+    Some(Identity { from: from?, inject })
+}
+
+fn limits(r: &mut Reader<'_>) -> Option<Limits> {
+    let connections = r.value("limits.connections", value::integer(1..=1_000_000));
+    let handshake_timeout = r.value("limits.handshake_timeout", value::duration(MS..=HOUR));
+    let open_timeout = r.value("limits.open_timeout", value::duration(MS..=HOUR));
+    // A ConnectRequest must fit; the length on the wire is a signed 32-bit number.
+    let frame = r.value("limits.frame", value::size(1024..=i32::MAX.unsigned_abs()));
+    Some(Limits {
+        connections: connections? as usize,
+        handshake_timeout: handshake_timeout?,
+        open_timeout: open_timeout?,
+        frame: frame? as usize,
+    })
+}
+
+fn four_letter_words(r: &mut Reader<'_>) -> Option<FourLetterWords> {
+    let written = r.list("four_letter_words.allow", value::four_letter_word)?;
+    let allow = match written {
+        Some(words) => words,
+        None => r.value("four_letter_words.allow", value::four_letter_words)?,
+    };
+    Some(FourLetterWords { allow })
+}
+
+fn shutdown(r: &mut Reader<'_>) -> Option<Shutdown> {
+    let delay = r.value("shutdown.delay", value::duration(Duration::ZERO..=10 * MINUTE));
+    let grace = r.value("shutdown.grace", value::duration(Duration::ZERO..=HOUR));
+    Some(Shutdown { delay: delay?, grace: grace? })
+}
+
+fn log(r: &mut Reader<'_>) -> Option<Log> {
+    let format = r.value("log.format", value::word);
+    let level = r.value("log.level", |kind, _| {
+        let filter = value::text(kind, "a level like `info`")?;
+        telemetry::check_filter(filter).map_err(|error| error.to_string())?;
+        Ok(filter.to_owned())
+    });
+    Some(Log { format: format?, level: level? })
+}
+
+fn runtime(r: &mut Reader<'_>) -> Option<Runtime> {
+    let written = r.optional("runtime.workers", value::integer(1..=1024))?;
+    let workers = written.map_or_else(|| thread::available_parallelism().map_or(1, usize::from), |n| n as usize);
+    Some(Runtime { workers })
+}

@@ -1,0 +1,234 @@
+//! Values of the configuration file, each from what the YAML parser saw to its meaning.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
+};
+
+use super::{raw::Kind, reader::Origin};
+
+/// The words that a ZooKeeper server answers, but for `stmk`, which takes an argument and changes the server.
+const FOUR_LETTER_WORDS: &[&str] = &[
+    "conf", "cons", "crst", "dirs", "dump", "envi", "gtmk", "hash", "isro", "mntr", "ruok", "srst", "srvr", "stat",
+    "wchc", "wchp", "wchs",
+];
+
+/// Where ZooKeeper listens. A name is looked up at each dial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamAddress {
+    /// A host name or an IP address, without brackets.
+    pub host: String,
+    /// The port, never 0.
+    pub port: u16,
+}
+
+impl UpstreamAddress {
+    /// The IP address, where the host is written as one.
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.host.parse().ok()
+    }
+}
+
+impl fmt::Display for UpstreamAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ip() {
+            Some(IpAddr::V6(_)) => write!(f, "[{}]:{}", self.host, self.port),
+            Some(IpAddr::V4(_)) | None => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+pub(super) fn text<'a>(kind: &'a Kind, expected: &str) -> Result<&'a str, String> {
+    match kind {
+        Kind::Text(text) => Ok(text),
+        other => Err(format!("expected {expected}, found {}", other.describe())),
+    }
+}
+
+/// A word that stands for one of a few values.
+pub(super) fn word<T: FromStr<Err: fmt::Display>>(kind: &Kind, _: &Origin) -> Result<T, String> {
+    text(kind, "a word")?.parse().map_err(|error: T::Err| error.to_string())
+}
+
+/// One of a few words of our own.
+pub(super) fn choice<T: Copy>(words: &[(&str, T)]) -> impl Fn(&Kind, &Origin) -> Result<T, String> {
+    move |kind, _| {
+        let names: Vec<String> = words.iter().map(|(name, _)| format!("`{name}`")).collect();
+        let expected = format!("one of {}", names.join(", "));
+        let written = text(kind, &expected)?;
+        let found = words.iter().find(|(name, _)| *name == written);
+        found.map(|(_, value)| *value).ok_or_else(|| format!("`{written}` is not {expected}"))
+    }
+}
+
+pub(super) fn integer(allowed: RangeInclusive<u32>) -> impl Fn(&Kind, &Origin) -> Result<u32, String> {
+    move |kind, _| {
+        let (low, high) = (allowed.start(), allowed.end());
+        let Kind::Integer(value) = kind else {
+            let quoted = matches!(kind, Kind::Text(text) if text.parse::<i64>().is_ok());
+            let hint = if quoted { " (without quotes)" } else { "" };
+            return Err(format!("expected a whole number{hint}, found {}", kind.describe()));
+        };
+        let in_range = u32::try_from(*value).ok().filter(|value| allowed.contains(value));
+        in_range.ok_or_else(|| format!("must be from {low} to {high}, not {value}"))
+    }
+}
+
+pub(super) fn duration(allowed: RangeInclusive<Duration>) -> impl Fn(&Kind, &Origin) -> Result<Duration, String> {
+    move |kind, _| {
+        let written = match kind {
+            Kind::Integer(0) => "0",
+            Kind::Integer(number) => return Err(format!("needs a unit: `{number}s`, `{number}ms` or `{number}m`")),
+            kind => text(kind, "a duration like `10s`")?,
+        };
+        let value = humantime::parse_duration(written)
+            .map_err(|_| "is not a duration; write `10s`, `500ms` or `1m`".to_owned())?;
+        if allowed.contains(&value) {
+            return Ok(value);
+        }
+        let (low, high) = (humantime::format_duration(*allowed.start()), humantime::format_duration(*allowed.end()));
+        Err(format!("must be from {low} to {high}, not {}", humantime::format_duration(value)))
+    }
+}
+
+/// A duration, or `off` (also 0).
+pub(super) fn duration_or_off(
+    allowed: RangeInclusive<Duration>,
+) -> impl Fn(&Kind, &Origin) -> Result<Option<Duration>, String> {
+    let on = duration(allowed);
+    move |kind, origin| match kind {
+        Kind::Text(word) if word == "off" => Ok(None),
+        kind if duration(Duration::ZERO..=Duration::ZERO)(kind, origin).is_ok() => Ok(None),
+        kind => on(kind, origin).map(Some).map_err(|message| format!("{message}; or `off`")),
+    }
+}
+
+/// Bytes: a number, or a number with B, KiB, MiB or GiB.
+pub(super) fn size(allowed: RangeInclusive<u32>) -> impl Fn(&Kind, &Origin) -> Result<u32, String> {
+    move |kind, _| {
+        let value = match kind {
+            Kind::Integer(bytes) => u64::try_from(*bytes).ok(),
+            kind => parse_size(text(kind, "a size like `1MiB`")?),
+        };
+        let value = value.ok_or("is not a size; write `1MiB`, `64KiB`, or a number of bytes")?;
+        let in_range = u32::try_from(value).ok().filter(|value| allowed.contains(value));
+        in_range.ok_or_else(|| format!("must be from {} to {} bytes, not {value}", allowed.start(), allowed.end()))
+    }
+}
+
+fn parse_size(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit.trim_start() {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(unit)
+}
+
+/// An address to listen on.
+pub(super) fn socket_address(kind: &Kind, _: &Origin) -> Result<SocketAddr, String> {
+    let expected = "an address like `0.0.0.0:2281` or `\"[::]:2281\"`";
+    let written = match kind {
+        Kind::Integer(port) => return Err(format!("expected {expected}, found a port alone: `0.0.0.0:{port}`?")),
+        kind => text(kind, expected)?,
+    };
+    if let Ok(address) = written.parse() {
+        return Ok(address);
+    }
+    Err(match written.rsplit_once(':') {
+        Some(("" | "*", port)) => format!("expected {expected}: `0.0.0.0:{port}` is every IPv4 address"),
+        Some((host, _)) if host.parse::<IpAddr>().is_err() && !host.contains(':') && !host.starts_with('[') => {
+            format!("`{written}` is not an IP address and port; names are not looked up here, write {expected}")
+        }
+        _ => format!("`{written}` is not an address; write {expected}"),
+    })
+}
+
+/// An address to listen on, or `none`.
+pub(super) fn socket_address_or_none(kind: &Kind, origin: &Origin) -> Result<Option<SocketAddr>, String> {
+    match kind {
+        Kind::Text(word) if word == "none" => Ok(None),
+        kind => socket_address(kind, origin).map(Some).map_err(|message| format!("{message}; or `none`")),
+    }
+}
+
+/// The one server to connect to.
+pub(super) fn upstream_address(kind: &Kind, _: &Origin) -> Result<UpstreamAddress, String> {
+    let expected = "the server's `host:port`, like `127.0.0.1:2181`";
+    let written = text(kind, expected)?;
+    if written.contains(',') {
+        return Err("names more than one server; zoogate stands in front of one".to_owned());
+    }
+    if written.contains('/') {
+        return Err(format!("expected {expected}, without a scheme or a chroot"));
+    }
+    let address = match written.parse::<SocketAddr>() {
+        Ok(address) => Some((address.ip().to_string(), address.port())),
+        Err(_) => written.rsplit_once(':').and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?))),
+    };
+    let (host, port) = address.ok_or_else(|| format!("`{written}` is not an address; write {expected}"))?;
+    if port == 0 {
+        return Err("port 0 can't be connected to".to_owned());
+    }
+    let name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    if host.parse::<IpAddr>().is_err() && (host.is_empty() || !host.bytes().all(name)) {
+        return Err(format!("`{written}` is not an address; write {expected}"));
+    }
+    Ok(UpstreamAddress { host, port })
+}
+
+/// A path: relative to the file's directory, or below systemd's credentials.
+pub(super) fn path(kind: &Kind, origin: &Origin) -> Result<PathBuf, String> {
+    let written = text(kind, "the path of a file")?;
+    if written.is_empty() {
+        return Err("is empty; write the path of a file".to_owned());
+    }
+    // Whoever pastes a key or a secret must not find it in a log.
+    if written.contains('\n') || written.starts_with("-----BEGIN") {
+        return Err("holds the content of a file; write its path".to_owned());
+    }
+    if let Some(rest) = written.strip_prefix("${CREDENTIALS_DIRECTORY}") {
+        let directory = origin
+            .credentials
+            .as_ref()
+            .ok_or("${CREDENTIALS_DIRECTORY} is not set; systemd sets it for a unit with LoadCredential=")?;
+        return match rest.strip_prefix('/') {
+            Some(rest) if !rest.is_empty() && !rest.contains("${") => Ok(directory.join(rest.trim_start_matches('/'))),
+            _ => Err("expected `${CREDENTIALS_DIRECTORY}/name`".to_owned()),
+        };
+    }
+    if written.contains("${") || written.starts_with('$') {
+        return Err("only a leading `${CREDENTIALS_DIRECTORY}/` is replaced, no other variable".to_owned());
+    }
+    if written.starts_with("~/") {
+        return Err("`~` is not replaced; write the whole path".to_owned());
+    }
+    Ok(origin.base.join(written))
+}
+
+pub(super) fn four_letter_word(kind: &Kind, _: &Origin) -> Result<&'static str, String> {
+    let written = text(kind, "a four-letter word")?;
+    if written == "stmk" {
+        return Err("`stmk` takes an argument and changes the server; it is not passed on".to_owned());
+    }
+    let known = FOUR_LETTER_WORDS.iter().find(|word| **word == written);
+    known
+        .copied()
+        .ok_or_else(|| format!("`{written}` is no four-letter word; there are {}", FOUR_LETTER_WORDS.join(", ")))
+}
+
+/// The default's list of words.
+pub(super) fn four_letter_words(kind: &Kind, origin: &Origin) -> Result<Vec<&'static str>, String> {
+    match kind {
+        Kind::List(words) => words.iter().map(|word| four_letter_word(&word.kind, origin)).collect(),
+        word => Ok(vec![four_letter_word(word, origin)?]),
+    }
+}
