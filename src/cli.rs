@@ -1,6 +1,297 @@
-//! Verbs and exit codes.
+//! Verbs and exit codes: what a person types, and what a script learns from the answer.
+
+mod check;
+mod exit;
+mod explain;
+mod identity;
+mod run;
+mod secret;
+mod time;
+
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+    time::SystemTime,
+};
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+pub use exit::Exit;
+
+use crate::{credential::DigestAlgorithm, identity::Source};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   all is well; for `explain`: the client would be admitted
+  1   refused: for `explain` and `identity`, the certificate is not one that is let in
+  64  the command line is wrong
+  65  an input file can't be read as what it should be
+  69  ZooKeeper does not answer (`check --upstream`)
+  70  an internal failure, or no way to listen
+  78  the configuration, or a file that it names, is wrong";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "zoogate",
+    version,
+    about = "Mutual TLS in front of a ZooKeeper server, with the certificate's identity in the session",
+    after_help = EXIT_CODES,
+    disable_help_subcommand = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Stand in front of a ZooKeeper server until stopped
+    #[command(after_help = "\
+Example:
+  zoogate run --config /etc/zoogate/zoogate.yaml
+
+SIGTERM and SIGINT stop it gracefully, as `shutdown.delay` and `shutdown.grace` say;
+a second one stops it at once.
+Logs go to standard output. RUST_LOG wins over `log.level`.")]
+    Run(ConfigArgs),
+
+    /// Say everything that is wrong with a configuration, and exit
+    #[command(after_help = "\
+Examples:
+  zoogate check --config /etc/zoogate/zoogate.yaml
+  zoogate check --config zoogate.yaml --upstream
+
+Loads all that `run` would load: keys, stores, CRLs, secrets. Problems go to standard
+error, one a line, as `FILE:LINE: KEY: what is wrong`, and the exit code is 78.")]
+    Check(CheckArgs),
+
+    /// Say whether a client would be let in, as whom, until when; or why not
+    #[command(after_help = "\
+Examples:
+  zoogate explain client.pem --config /etc/zoogate/zoogate.yaml
+  zoogate explain client.pem --trust-store ca.pem --at 2027-01-01T00:00:00Z
+  zoogate explain client.pem --trust-store ca.pem --crl ca.crl --output json
+
+CHAIN is what the client sends: its certificate, then intermediates; PEM or DER.
+Its key is not needed.
+Exits 0 if it would be admitted, 1 if refused, 65 if CHAIN can't be read.")]
+    Explain(ExplainArgs),
+
+    /// Print the ACL ids of a certificate, as `zkCli.sh setAcl` takes them
+    #[command(after_help = "\
+Examples:
+  zoogate identity client.pem --secret-file /etc/zoogate/secret
+  zoogate identity client.pem --config /etc/zoogate/zoogate.yaml
+  zoogate identity --batch --from san_uri < certificates.txt
+
+--batch reads certificates from standard input, base64 of DER, one a line, and prints
+one JSON object a line.
+The certificate is not verified here; see `zoogate explain`.")]
+    Identity(IdentityArgs),
+
+    /// Print a new random secret for `identity.secret_file`
+    #[command(after_help = "\
+Example:
+  (umask 077; zoogate secret > /etc/zoogate/secret)
+
+Give the same file to every zoogate of the ensemble.")]
+    Secret,
+
+    /// Print the version
+    #[command(after_help = "Example:\n  zoogate version")]
+    Version,
+}
+
+/// The one option of `run`.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// The configuration, YAML
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// Options of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The configuration, YAML
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+
+    /// Also ask ZooKeeper for its version, its mode, and what in its settings defeats the gate
+    #[arg(long)]
+    pub upstream: bool,
+}
+
+/// Options of `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The client's certificate and intermediates, PEM or DER
+    pub chain: PathBuf,
+
+    /// Judge by this configuration
+    #[arg(long, value_name = "FILE", required_unless_present = "trust_store", conflicts_with = "trust_store")]
+    pub config: Option<PathBuf>,
+
+    /// Judge by this trust store instead: PEM, PKCS#12 or JKS
+    #[arg(long, value_name = "PATH")]
+    pub trust_store: Option<PathBuf>,
+
+    /// The trust store's password
+    #[arg(long, value_name = "FILE", requires = "trust_store", conflicts_with = "config")]
+    pub trust_store_password_file: Option<PathBuf>,
+
+    /// A CRL, PEM or DER; may be given more than once
+    #[arg(long = "crl", value_name = "FILE", requires = "trust_store", conflicts_with = "config")]
+    pub crls: Vec<PathBuf>,
+
+    /// Where the identity is read from
+    #[command(flatten)]
+    pub naming: NamingArgs,
+
+    /// Judge as of this time instead of now, like 2027-01-01T00:00:00Z
+    #[arg(long, value_name = "RFC3339", value_parser = time::parse)]
+    pub at: Option<SystemTime>,
+
+    /// How to print the verdict
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+/// Options of `identity`.
+#[derive(Debug, Args)]
+pub struct IdentityArgs {
+    /// The certificate, PEM or DER; of several, the first
+    #[arg(value_name = "CERT", required_unless_present = "batch", conflicts_with = "batch")]
+    pub certificate: Option<PathBuf>,
+
+    /// Read base64 DER certificates from standard input, one a line; print JSON, one object a line
+    #[arg(long)]
+    pub batch: bool,
+
+    /// Take `identity` from this configuration
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Where the identity is read from
+    #[command(flatten)]
+    pub naming: NamingArgs,
+}
+
+/// How a certificate becomes ACL ids, where no configuration says so.
+#[derive(Debug, Args)]
+pub struct NamingArgs {
+    /// subject, san_uri, san_dns, san_email or common_name [default: subject]
+    #[arg(long, value_name = "SOURCE", conflicts_with = "config")]
+    pub from: Option<Source>,
+
+    /// The identity secret; without it there is no digest id to print
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    pub secret_file: Option<PathBuf>,
+
+    /// How the servers hash digest credentials [default: sha1]
+    #[arg(long, value_name = "ALGORITHM", conflicts_with = "config", requires = "secret_file")]
+    pub digest_algorithm: Option<DigestAlgorithm>,
+}
+
+/// For people or for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Lines for people.
+    Text,
+    /// One JSON object.
+    Json,
+}
 
 /// Runs the program.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn main() -> ExitCode {
+    run_with(std::env::args_os()).into()
+}
+
+/// The command line's grammar, for man pages and completions.
+pub fn grammar() -> clap::Command {
+    Cli::command()
+}
+
+fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+            // Nobody is left to tell that standard output is closed.
+            let _ = error.print();
+            return exit;
+        }
+    };
+    match cli.command {
+        Command::Run(args) => run::run(&args),
+        Command::Check(args) => check::check(&args),
+        Command::Explain(args) => explain::explain(&args),
+        Command::Identity(args) => identity::identity(&args),
+        Command::Secret => secret::secret(),
+        Command::Version => print(&format!("zoogate {}", env!("CARGO_PKG_VERSION")), Exit::Ok),
+    }
+}
+
+/// Prints a line to standard output and passes the exit code on, unless the line can't be written.
+fn print(line: &str, exit: Exit) -> Exit {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+        Ok(()) => exit,
+        Err(_) => Exit::Internal,
+    }
+}
+
+/// Says on standard error why the verb ends like this.
+fn complain(message: &dyn std::fmt::Display, exit: Exit) -> Exit {
+    // Nobody is left to tell that standard error is closed.
+    let _ = writeln!(io::stderr().lock(), "{message}");
+    exit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        grammar().debug_assert();
+    }
+
+    #[test]
+    fn explain_wants_a_configuration_or_a_trust_store_and_not_both() {
+        assert!(parse("zoogate explain c.pem").is_err());
+        assert!(parse("zoogate explain c.pem --config z.yaml").is_ok());
+        assert!(parse("zoogate explain c.pem --trust-store ca.pem --crl a --crl b --from san_dns").is_ok());
+        assert!(parse("zoogate explain c.pem --config z.yaml --trust-store ca.pem").is_err());
+        assert!(parse("zoogate explain c.pem --config z.yaml --from san_dns").is_err());
+        assert!(parse("zoogate explain c.pem --config z.yaml --crl a").is_err());
+    }
+
+    #[test]
+    fn identity_wants_a_certificate_or_a_batch_and_not_both() {
+        assert!(parse("zoogate identity").is_err());
+        assert!(parse("zoogate identity c.pem").is_ok());
+        assert!(parse("zoogate identity --batch --from common_name").is_ok());
+        assert!(parse("zoogate identity c.pem --batch").is_err());
+    }
+
+    #[test]
+    fn every_verb_teaches_with_an_example() {
+        for mut verb in grammar().get_subcommands().cloned() {
+            let help = verb.render_long_help().to_string();
+            let example = format!("zoogate {}", verb.get_name());
+            let taught = help.split("Example").nth(1).is_some_and(|examples| examples.contains(&example));
+            assert!(taught, "{help}");
+        }
+    }
 }
