@@ -12,7 +12,7 @@ use zoogate::metrics::{CertificateRole, CertificateValidity, CrlValidity, Metric
 /// A registry in which every family has a series, also those that come with what is loaded.
 fn registry() -> Registry {
     let registry = Registry::new();
-    let metrics = Metrics::new(&registry).unwrap();
+    let metrics = Metrics::new(&registry).expect("a fresh registry takes every family");
     metrics.set_certificates(&[CertificateValidity {
         role: CertificateRole::Server,
         subject_cn: "zk1 \"quoted\" \\ \n second line".into(),

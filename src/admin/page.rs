@@ -1,0 +1,117 @@
+//! The pages: which path says what.
+
+use std::sync::Arc;
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::{Method, Request, Response, StatusCode};
+use prometheus::{TEXT_FORMAT, TextEncoder};
+use serde::Serialize;
+use tokio::sync::Semaphore;
+
+use super::AdminView;
+use super::status::{Status, StatusQuery};
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+
+const INDEX: &str = "zoogate: /metrics /livez /readyz /status\n";
+const NOT_FOUND: &str = "not found; there are / /metrics /livez /readyz /status\n";
+
+/// How many of the costly pages are made at a time. A flood of requests must not take the CPU from clients.
+const RENDERERS: usize = 1;
+
+/// Answers requests from a view.
+pub(super) struct Pages {
+    view: Arc<AdminView>,
+    renderers: Semaphore,
+}
+
+impl Pages {
+    pub(super) fn new(view: Arc<AdminView>) -> Self {
+        Self { view, renderers: Semaphore::new(RENDERERS) }
+    }
+
+    /// The answer to a request, whose body is not looked at. For HEAD, hyper leaves the body of the answer out.
+    pub(super) async fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let path = request.uri().path();
+        if !matches!(path, "/" | "/metrics" | "/livez" | "/readyz" | "/status") {
+            return page(StatusCode::NOT_FOUND, TEXT, NOT_FOUND);
+        }
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            let mut refused = page(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD are answered\n");
+            refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return refused;
+        }
+        match path {
+            "/metrics" => self.render(TEXT_FORMAT, metrics).await,
+            "/livez" => page(StatusCode::OK, TEXT, "ok\n"),
+            "/readyz" => self.readiness(),
+            "/status" => match StatusQuery::parse(request.uri().query()) {
+                Ok(query) => self.render(JSON, move |view| status(view, query)).await,
+                Err(error) => page(StatusCode::BAD_REQUEST, TEXT, format!("{error}\n")),
+            },
+            _ => page(StatusCode::OK, TEXT, INDEX),
+        }
+    }
+
+    fn readiness(&self) -> Response<Full<Bytes>> {
+        let reasons = (self.view.readiness)();
+        if reasons.is_empty() {
+            return page(StatusCode::OK, TEXT, "ready\n");
+        }
+        page(StatusCode::SERVICE_UNAVAILABLE, TEXT, reasons.join("\n") + "\n")
+    }
+
+    /// Makes a page away from the threads that move clients' bytes: with many connections it takes milliseconds.
+    async fn render(
+        &self,
+        content_type: &'static str,
+        make: impl FnOnce(&AdminView) -> Result<Vec<u8>, String> + Send + 'static,
+    ) -> Response<Full<Bytes>> {
+        let _turn = self.renderers.acquire().await;
+        let view = self.view.clone();
+        let made = tokio::task::spawn_blocking(move || make(&view)).await;
+        match made.map_err(|error| error.to_string()).and_then(|made| made) {
+            Ok(body) => page(StatusCode::OK, content_type, body),
+            Err(error) => {
+                tracing::error!(error, "an admin page could not be made");
+                page(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "this page could not be made; the log says why\n")
+            }
+        }
+    }
+}
+
+fn metrics(view: &AdminView) -> Result<Vec<u8>, String> {
+    let text = TextEncoder::new().encode_to_string(&view.registry.gather()).map_err(|error| error.to_string())?;
+    Ok(text.into_bytes())
+}
+
+fn status(view: &AdminView, query: StatusQuery) -> Result<Vec<u8>, String> {
+    #[derive(Serialize)]
+    struct Answer {
+        ready: bool,
+        not_ready: Vec<&'static str>,
+        #[serde(flatten)]
+        status: Status,
+    }
+    let not_ready = (view.readiness)();
+    let mut status = (view.status)(query);
+    status.connections_by_identity.truncate(query.limit);
+    let answer = Answer { ready: not_ready.is_empty(), not_ready, status };
+    let mut body = serde_json::to_vec_pretty(&answer).map_err(|error| error.to_string())?;
+    body.push(b'\n');
+    Ok(body)
+}
+
+fn page(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Identities are chosen by clients; no browser may take a page that shows them for HTML.
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

@@ -1,0 +1,285 @@
+//! What `/status` tells: a snapshot of the process as data, and the query that bounds it.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+
+use crate::metrics::{ConnectionState, Metrics, UpstreamState};
+
+/// Makes the status when someone asks. It runs on a thread where it may take a lock for a moment.
+pub type Source = Arc<dyn Fn(StatusQuery) -> Status + Send + Sync>;
+
+/// Tells what stands in the way of serving clients; nothing means ready. The words are those of [`NotReady`]. It runs
+/// for each probe on a thread that also moves clients' bytes, so it must not wait for anything.
+pub type Readiness = Arc<dyn Fn() -> Vec<&'static str> + Send + Sync>;
+
+/// What stands in the way of serving clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotReady {
+    /// The client's port is not listening yet, or no longer. Word: `not_listening`.
+    NotListening,
+    /// zoogate is stopping. Word: `draining`.
+    Draining,
+    /// zoogate's own certificate is past its notAfter. Word: `certificate_expired`.
+    CertificateExpired,
+    /// No certificate is loaded. Word: `certificate_not_loaded`.
+    CertificateNotLoaded,
+    /// ZooKeeper was last found in a state in which it doesn't serve. Word: `upstream_` and the state.
+    Upstream(UpstreamState),
+}
+
+impl NotReady {
+    /// The word that `/readyz` and `/status` print.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotListening => "not_listening",
+            Self::Draining => "draining",
+            Self::CertificateExpired => "certificate_expired",
+            Self::CertificateNotLoaded => "certificate_not_loaded",
+            Self::Upstream(state) => match state {
+                UpstreamState::Unknown => "upstream_unknown",
+                UpstreamState::Leader => "upstream_leader",
+                UpstreamState::Follower => "upstream_follower",
+                UpstreamState::Observer => "upstream_observer",
+                UpstreamState::Standalone => "upstream_standalone",
+                UpstreamState::ReadOnly => "upstream_read_only",
+                UpstreamState::NotServing => "upstream_not_serving",
+                UpstreamState::Unreachable => "upstream_unreachable",
+            },
+        }
+    }
+}
+
+/// How much of the status is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatusQuery {
+    /// The most identities to list, at most [`StatusQuery::MAX_LIMIT`].
+    pub limit: usize,
+}
+
+impl StatusQuery {
+    /// How many identities are listed when the request does not say.
+    pub const DEFAULT_LIMIT: usize = 50;
+    /// The most identities that are listed.
+    pub const MAX_LIMIT: usize = 1000;
+
+    /// Reads the query part of the request's URI; only `limit` is known.
+    pub(super) fn parse(query: Option<&str>) -> Result<Self, QueryError> {
+        let mut limit = None;
+        for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            if name != "limit" || limit.is_some() {
+                return Err(QueryError);
+            }
+            let number = value.bytes().all(|b| b.is_ascii_digit()).then(|| value.parse().ok()).flatten();
+            limit = Some(number.filter(|&number| number <= Self::MAX_LIMIT).ok_or(QueryError)?);
+        }
+        Ok(Self { limit: limit.unwrap_or(Self::DEFAULT_LIMIT) })
+    }
+}
+
+/// The query part of the URI is not one that `/status` understands.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct QueryError;
+
+impl fmt::Display for QueryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "/status takes one parameter, limit, a number from 0 to {}", StatusQuery::MAX_LIMIT)
+    }
+}
+
+/// The whole of `/status`, but for readiness, which is added to it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// zoogate's version.
+    pub version: &'static str,
+    /// The revision it was built from.
+    pub revision: &'static str,
+    /// When the process started to serve.
+    pub started: Timestamp,
+    /// For how many seconds it has served.
+    pub uptime_seconds: u64,
+    /// The addresses at which clients are accepted.
+    pub listeners: Vec<SocketAddr>,
+    /// What is known of ZooKeeper.
+    pub upstream: UpstreamStatus,
+    /// Every loaded certificate.
+    pub certificates: Vec<CertificateStatus>,
+    /// Live connections by state.
+    pub connections: ConnectionCounts,
+    /// How many identities have live connections, listed below or not.
+    pub identities: usize,
+    /// The identities with the most connections, most first; cut at the query's limit.
+    pub connections_by_identity: Vec<IdentityStatus>,
+}
+
+/// What the last probe of ZooKeeper found.
+#[derive(Clone, Debug, Serialize)]
+pub struct UpstreamStatus {
+    /// Where zoogate connects to, as configured.
+    pub address: String,
+    /// The state, one of the words of [`UpstreamState`].
+    pub state: &'static str,
+    /// ZooKeeper's version, where it tells.
+    pub version: Option<String>,
+    /// When it was last probed.
+    pub last_probe: Option<Timestamp>,
+}
+
+/// A loaded certificate.
+#[derive(Clone, Debug, Serialize)]
+pub struct CertificateStatus {
+    /// What it is for, one of the words of [`CertificateRole`](crate::metrics::CertificateRole).
+    pub role: &'static str,
+    /// Its subject, as the logs print it.
+    pub subject: String,
+    /// Its issuer, as the logs print it.
+    pub issuer: String,
+    /// Its serial number in hexadecimal.
+    pub serial: String,
+    /// When it begins to be valid.
+    pub not_before: Timestamp,
+    /// When it ceases to be valid.
+    pub not_after: Timestamp,
+}
+
+/// Live connections by state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ConnectionCounts {
+    /// TLS is not finished.
+    pub handshaking: u64,
+    /// The session is being opened.
+    pub opening: u64,
+    /// Frames are relayed.
+    pub established: u64,
+    /// To be closed between requests.
+    pub draining: u64,
+}
+
+impl From<&Metrics> for ConnectionCounts {
+    fn from(metrics: &Metrics) -> Self {
+        Self {
+            handshaking: metrics.connections(ConnectionState::Handshaking),
+            opening: metrics.connections(ConnectionState::Opening),
+            established: metrics.connections(ConnectionState::Established),
+            draining: metrics.connections(ConnectionState::Draining),
+        }
+    }
+}
+
+/// The live connections of one identity.
+#[derive(Clone, Debug, Serialize)]
+pub struct IdentityStatus {
+    /// The identity.
+    pub identity: String,
+    /// How many connections it has.
+    pub connections: u64,
+    /// When the first of its certificates in use expires.
+    pub not_after: Timestamp,
+    /// The TLS versions it uses, each once.
+    pub tls_versions: Vec<&'static str>,
+}
+
+/// A point in time in Unix seconds, shown as RFC 3339 in UTC. Times outside the years 0 to 9999, which RFC 3339 can't
+/// tell, are shown as the nearest that it can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(pub i64);
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const FIRST: i64 = -62_167_219_200;
+        const LAST: i64 = 253_402_300_799;
+        let time = self.0.clamp(FIRST, LAST);
+        let (days, second) = (time.div_euclid(86_400), time.rem_euclid(86_400));
+        let (year, month, day) = civil(days);
+        let (hour, minute) = (second / 3600, second / 60 % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{:02}Z", second % 60)
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Year, month and day of a day counted from 1970-01-01, in the proleptic Gregorian calendar.
+///
+/// Years are counted from March here, so that the leap day is the last of its year and months have a regular length.
+fn civil(days: i64) -> (i64, i64, i64) {
+    const DAYS_TO_1970: i64 = 719_468; // since 0000-03-01
+    const DAYS_IN_400_YEARS: i64 = 146_097;
+    let days = days + DAYS_TO_1970;
+    let era = days.div_euclid(DAYS_IN_400_YEARS);
+    let day_of_era = days.rem_euclid(DAYS_IN_400_YEARS);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    (year, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    #[test]
+    fn timestamps_are_rfc3339_in_utc() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (4_107_542_399, "2100-02-28T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+            (i64::MAX, "9999-12-31T23:59:59Z"),
+            (i64::MIN, "0000-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(Timestamp(seconds).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn timestamps_agree_with_another_implementation() {
+        for day in 0..100_000u64 {
+            let seconds = day * 86_400 + day % 86_400;
+            let other = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds));
+            assert_eq!(Timestamp(seconds as i64).to_string(), other.to_string());
+        }
+    }
+
+    #[test]
+    fn the_limit_is_a_number_up_to_the_maximum() {
+        let parse = |query| StatusQuery::parse(query).map(|query| query.limit);
+        assert_eq!(parse(None), Ok(50));
+        assert_eq!(parse(Some("")), Ok(50));
+        assert_eq!(parse(Some("limit=0")), Ok(0));
+        assert_eq!(parse(Some("limit=1000")), Ok(1000));
+        for bad in [
+            "limit=1001",
+            "limit=-1",
+            "limit=+1",
+            "limit=",
+            "limit",
+            "limit=99999999999999999999999",
+            "limit=1&limit=2",
+            "limt=1",
+            "limit=%31",
+        ] {
+            assert_eq!(parse(Some(bad)), Err(QueryError), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_upstream_that_does_not_serve_is_named_by_its_state() {
+        for state in UpstreamState::ALL {
+            assert_eq!(NotReady::Upstream(*state).as_str(), format!("upstream_{state}"));
+        }
+    }
+}
