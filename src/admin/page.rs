@@ -25,12 +25,12 @@ const RENDERERS: usize = 1;
 /// Answers requests from a view.
 pub(super) struct Pages {
     view: Arc<AdminView>,
-    renderers: Semaphore,
+    renderers: Arc<Semaphore>,
 }
 
 impl Pages {
     pub(super) fn new(view: Arc<AdminView>) -> Self {
-        Self { view, renderers: Semaphore::new(RENDERERS) }
+        Self { view, renderers: Arc::new(Semaphore::new(RENDERERS)) }
     }
 
     /// The answer to a request, whose body is not looked at. For HEAD, hyper leaves the body of the answer out.
@@ -70,9 +70,14 @@ impl Pages {
         content_type: &'static str,
         make: impl FnOnce(&AdminView) -> Result<Vec<u8>, String> + Send + 'static,
     ) -> Response<Full<Bytes>> {
-        let _turn = self.renderers.acquire().await;
+        let turn = self.renderers.clone().acquire_owned().await;
         let view = self.view.clone();
-        let made = tokio::task::spawn_blocking(move || make(&view)).await;
+        let make = move || {
+            // The turn ends with the work, which goes on when the connection that asked for it is cut.
+            let _turn = turn;
+            make(&view)
+        };
+        let made = tokio::task::spawn_blocking(make).await;
         match made.map_err(|error| error.to_string()).and_then(|made| made) {
             Ok(body) => page(StatusCode::OK, content_type, body),
             Err(error) => {

@@ -413,3 +413,34 @@ async fn stopping_waits_for_an_answer_that_has_begun_but_not_for_a_stalled_clien
     timeout(Duration::from_secs(2), server.task).await.expect("ends when the grace is over").unwrap();
     assert_eq!(read_all(&mut stalled).await, "");
 }
+
+#[tokio::test]
+async fn costly_pages_are_made_one_at_a_time_even_for_clients_that_are_gone() {
+    let (now, most) = (Arc::new(Mutex::new(0)), Arc::new(Mutex::new(0)));
+    let pages = Arc::new(Pages::new(Arc::new(AdminView {
+        registry: Registry::new(),
+        status: {
+            let most = most.clone();
+            Arc::new(move |_query| {
+                *now.lock().unwrap() += 1;
+                let running = *now.lock().unwrap();
+                let mut most = most.lock().unwrap();
+                *most = running.max(*most);
+                drop(most);
+                std::thread::sleep(Duration::from_millis(30));
+                *now.lock().unwrap() -= 1;
+                sample()
+            })
+        },
+        readiness: Arc::new(Vec::new),
+    })));
+    let request = || hyper::Request::builder().uri("/status").body(()).unwrap();
+    for _ in 0..10 {
+        let (pages, request) = (pages.clone(), request());
+        let asked = tokio::spawn(async move { pages.answer(&request).await });
+        sleep(Duration::from_millis(5)).await;
+        asked.abort();
+    }
+    assert_eq!(pages.answer(&request()).await.status(), 200);
+    assert_eq!(*most.lock().unwrap(), 1);
+}
