@@ -1,1 +1,250 @@
-//! (being built)
+//! The composition root: loads everything, binds everything, then serves until it is told to stop.
+
+pub mod process;
+mod view;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use prometheus::Registry;
+use rustls_pki_types::UnixTime;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::admin::Admin;
+use crate::config::{self, Config};
+use crate::metrics::Metrics;
+use crate::proxy::{self, Bounds, Dialer, Gate, Health, Liveness, Settings};
+use crate::shutdown::Drain;
+use crate::snapshot::{LoadProblem, Snapshot};
+use crate::zk::four_letter_word::FourLetterWord;
+use view::View;
+
+/// How long connections may take to notice that they are forced to end.
+const FORCED: Duration = Duration::from_secs(2);
+
+/// A program that has everything it needs and holds its ports, but accepts nobody yet.
+pub struct App {
+    config: Config,
+    gate: Arc<Gate>,
+    listeners: Vec<TcpListener>,
+    admin: Option<Admin>,
+    registry: Registry,
+    metrics: Arc<Metrics>,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+    drain: Drain,
+}
+
+/// The addresses that are held; of interest where the configuration says port 0.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    /// Where clients connect.
+    pub listeners: Vec<SocketAddr>,
+    /// Where metrics and probes are.
+    pub admin: Option<SocketAddr>,
+}
+
+/// The program can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Files that the configuration names are wrong.
+    #[error("{}", lines(.0))]
+    Load(Vec<LoadProblem>),
+    /// An address can't be listened on.
+    #[error("{key}: can't listen on {address}: {error}")]
+    Bind {
+        /// The configuration's key.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// The system's answer.
+        error: io::Error,
+    },
+    /// A metric is registered twice; a defect.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+fn lines(problems: &[LoadProblem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+impl App {
+    /// Loads and binds everything. Call it inside a Tokio runtime.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing is held then.
+    pub fn build(config: Config) -> Result<Self, StartError> {
+        let snapshot = Arc::new(Snapshot::load(&config, UnixTime::now()).map_err(StartError::Load)?);
+        let registry = Registry::new();
+        let metrics = Arc::new(Metrics::new(&registry)?);
+        metrics.set_certificates(&snapshot.certificates());
+        metrics.set_crls(&snapshot.crls());
+        for warning in snapshot.tls.warnings() {
+            warn!("{warning}");
+        }
+        let listeners = bind_all(&config.listen)?;
+        let admin = config.admin.address.map(bind_admin).transpose()?;
+        let drain = Drain::new(config.shutdown.grace);
+        let (snapshots, current) = watch::channel(snapshot);
+        let gate = Gate::new(settings(&config), dialer(&config.upstream), current, (Arc::clone(&metrics), drain.clone()));
+        Ok(Self { config, gate: Arc::new(gate), listeners, admin, registry, metrics, snapshots, drain })
+    }
+
+    /// The addresses that are held.
+    ///
+    /// # Errors
+    /// If the system has lost a listener.
+    pub fn bound(&self) -> io::Result<Bound> {
+        let listeners = self.listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
+        Ok(Bound { listeners, admin: self.admin.as_ref().map(Admin::local_addr) })
+    }
+
+    /// Serves. Each message of `stops` is a wish to stop, with a name for the log: the first one begins the
+    /// drain, the second one cuts it short. A closed channel is no wish.
+    ///
+    /// # Errors
+    /// If serving can't begin.
+    pub async fn run(self, mut stops: mpsc::Receiver<&'static str>) -> io::Result<()> {
+        let bound = self.bound()?;
+        let (health, healths) = watch::channel(None);
+        let listening = Arc::new(AtomicBool::new(false));
+        let admin_done = CancellationToken::new();
+        let view = View {
+            started: SystemTime::now(),
+            listeners: bound.listeners.clone(),
+            upstream: self.config.upstream.address.to_string(),
+            metrics: Arc::clone(&self.metrics),
+            roster: self.gate.roster(),
+            snapshots: self.snapshots.subscribe(),
+            health: healths,
+            listening: Arc::clone(&listening),
+            drain: self.drain.clone(),
+        };
+        let admin = self.admin.map(|admin| {
+            tokio::spawn(admin.serve(Arc::new(view.into_admin(self.registry)), admin_done.clone()))
+        });
+        let probing = tokio::spawn(watch_upstream(self.config.upstream.clone(), Arc::clone(&self.metrics), health));
+        let accepting = self.gate.open(self.listeners)?;
+        listening.store(true, Ordering::Release);
+        info!(listeners = ?bound.listeners, admin = ?bound.admin, upstream = %self.config.upstream.address, "serving");
+
+        stop(&self.drain, &self.config.shutdown, &mut stops).await;
+
+        probing.abort();
+        for task in accepting {
+            task.abort();
+        }
+        admin_done.cancel();
+        if let Some(admin) = admin {
+            // The admin server ends by itself; a panic in it is no reason to fail a stop.
+            let _ = admin.await;
+        }
+        info!("stopped");
+        Ok(())
+    }
+}
+
+/// Waits for the wish to stop, then goes through the phases of the drain.
+async fn stop(drain: &Drain, shutdown: &config::Shutdown, stops: &mut mpsc::Receiver<&'static str>) {
+    let signal = next(stops).await;
+    info!(signal, delay = ?shutdown.delay, grace = ?shutdown.grace, "stopping: not ready any more");
+    drain.stop();
+    let hurried = tokio::select! {
+        signal = next(stops) => Some(signal),
+        () = tokio::time::sleep(shutdown.delay) => None,
+    };
+    drain.close();
+    let hurried = match hurried {
+        Some(signal) => Some(signal),
+        None => tokio::select! {
+            () = drain.finished() => return,
+            signal = next(stops) => Some(signal),
+            () = tokio::time::sleep(shutdown.grace) => None,
+        },
+    };
+    match hurried {
+        Some(signal) => info!(signal, "second signal: cutting the connections that are left"),
+        None => info!("the grace period is over: cutting the connections that are left"),
+    }
+    drain.force();
+    let _ = tokio::time::timeout(FORCED, drain.finished()).await;
+}
+
+/// The next wish to stop; never comes once nobody can wish any more.
+async fn next(stops: &mut mpsc::Receiver<&'static str>) -> &'static str {
+    match stops.recv().await {
+        Some(signal) => signal,
+        None => std::future::pending().await,
+    }
+}
+
+/// Probes ZooKeeper on an interval, for readiness and metrics.
+async fn watch_upstream(upstream: config::Upstream, metrics: Arc<Metrics>, found: watch::Sender<Option<(Health, i64)>>) {
+    let dialer = dialer(&upstream);
+    let mut interval = tokio::time::interval(upstream.probe_interval);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        let health = proxy::probe(&dialer, upstream.probe_timeout).await;
+        metrics.upstream_found(health.state);
+        let before = found.borrow().as_ref().map(|(before, _)| before.state);
+        let Health { state, version, detail } = &health;
+        match before {
+            Some(before) if before == *state => {}
+            Some(before) if before.serves() && !state.serves() => {
+                warn!(%state, detail, "ZooKeeper does not serve any more");
+            }
+            _ => info!(%state, version, detail, "ZooKeeper's state"),
+        }
+        found.send_replace(Some((health, UnixTime::now().as_secs() as i64)));
+    }
+}
+
+fn bind_all(listen: &config::Listen) -> Result<Vec<TcpListener>, StartError> {
+    let bind = |address: &SocketAddr| {
+        proxy::listen(*address, listen.backlog)
+            .map_err(|error| StartError::Bind { key: "listen.address", address: *address, error })
+    };
+    listen.addresses.iter().map(bind).collect()
+}
+
+fn bind_admin(address: SocketAddr) -> Result<Admin, StartError> {
+    Admin::bind(address).map_err(|error| StartError::Bind { key: "admin.address", address, error })
+}
+
+fn settings(config: &Config) -> Settings {
+    let words = config.four_letter_words.allow.iter();
+    Settings {
+        connections: config.limits.connections,
+        handshake_timeout: config.limits.handshake_timeout,
+        open_timeout: config.limits.open_timeout,
+        response_timeout: config.upstream.response_timeout,
+        bounds: Bounds {
+            frame: config.limits.frame,
+            reserve_user: matches!(config.identity.inject, config::Inject::Digest { .. }),
+        },
+        words: words.filter_map(|word| word.parse::<FourLetterWord>().ok()).collect(),
+        client_liveness: liveness(config.listen.tcp),
+    }
+}
+
+/// How ZooKeeper is dialled.
+pub fn dialer(upstream: &config::Upstream) -> Dialer {
+    Dialer {
+        host: upstream.address.host.clone(),
+        port: upstream.address.port,
+        timeout: upstream.connect_timeout,
+        per_client: upstream.source == config::UpstreamSource::PerClient,
+        liveness: liveness(upstream.tcp),
+    }
+}
+
+fn liveness(tcp: config::Tcp) -> Liveness {
+    Liveness { keepalive: tcp.keepalive, user_timeout: tcp.user_timeout }
+}

@@ -3,6 +3,7 @@
 mod admission;
 mod connection;
 mod farewell;
+mod health;
 mod listener;
 mod notices;
 mod record;
@@ -28,6 +29,7 @@ use crate::snapshot::Snapshot;
 use crate::zk::four_letter_word::FourLetterWord;
 use notices::Notices;
 
+pub use health::{Health, probe};
 pub use record::ACCESS;
 pub use relay::Bounds;
 pub use roster::{Present, Roster};

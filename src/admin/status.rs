@@ -44,6 +44,7 @@ impl NotReady {
                 UpstreamState::Follower => "upstream_follower",
                 UpstreamState::Observer => "upstream_observer",
                 UpstreamState::Standalone => "upstream_standalone",
+                UpstreamState::Serving => "upstream_serving",
                 UpstreamState::ReadOnly => "upstream_read_only",
                 UpstreamState::NotServing => "upstream_not_serving",
                 UpstreamState::Unreachable => "upstream_unreachable",

@@ -1,11 +1,60 @@
 //! `zoogate run`.
 
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing::info;
+
 use super::{ConfigArgs, Exit, complain};
+use crate::app::{App, StartError, process};
 use crate::config::Config;
+use crate::shutdown::StopSignals;
+use crate::telemetry;
 
 pub(super) fn run(args: &ConfigArgs) -> Exit {
-    match Config::load(&args.config) {
-        Ok(_) => complain(&"zoogate run: not built yet", Exit::Internal),
-        Err(error) => complain(&error, Exit::Configuration),
+    let config = match Config::load(&args.config) {
+        Ok(config) => config,
+        Err(error) => return complain(&error, Exit::Configuration),
+    };
+    if let Err(error) = telemetry::init(config.log.format, &config.log.level) {
+        return complain(&error, Exit::Configuration);
     }
+    process::forbid_core_dumps();
+    process::raise_open_files(config.limits.connections);
+    let runtime = Builder::new_multi_thread().worker_threads(config.runtime.workers).enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(serve(config)),
+        Err(error) => complain(&format!("can't start threads: {error}"), Exit::Internal),
+    }
+}
+
+async fn serve(config: Config) -> Exit {
+    // Before anything else: a signal that comes during the start must not kill the process half-way.
+    let (stops, wishes) = mpsc::channel(2);
+    if let Err(error) = forward_signals(stops) {
+        return complain(&format!("can't handle signals: {error}"), Exit::Internal);
+    }
+    let app = match App::build(config) {
+        Ok(app) => app,
+        Err(error @ StartError::Load(_)) => return complain(&error, Exit::Configuration),
+        Err(error @ (StartError::Bind { .. } | StartError::Metrics(_))) => return complain(&error, Exit::Internal),
+    };
+    match app.run(wishes).await {
+        Ok(()) => Exit::Ok,
+        Err(error) => complain(&format!("can't serve: {error}"), Exit::Internal),
+    }
+}
+
+fn forward_signals(stops: mpsc::Sender<&'static str>) -> std::io::Result<()> {
+    let mut signals = StopSignals::new()?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while stops.send(signals.next().await).await.is_ok() {}
+    });
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            info!("SIGHUP: nothing is reloaded in this version; restart to apply a change");
+        }
+    });
+    Ok(())
 }

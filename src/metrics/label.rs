@@ -220,6 +220,8 @@ labels! {
         Observer => "observer",
         /// Serves alone.
         Standalone => "standalone",
+        /// Serves, and does not tell as what.
+        Serving => "serving",
         /// Cut off from its ensemble; serves reads to clients that allow it, and no others.
         ReadOnly => "read_only",
         /// Reachable, but serves no sessions.
@@ -233,7 +235,7 @@ impl UpstreamState {
     /// Whether ZooKeeper opens sessions for any client. A read-only server does not.
     pub fn serves(self) -> bool {
         match self {
-            Self::Leader | Self::Follower | Self::Observer | Self::Standalone => true,
+            Self::Leader | Self::Follower | Self::Observer | Self::Standalone | Self::Serving => true,
             Self::Unknown | Self::ReadOnly | Self::NotServing | Self::Unreachable => false,
         }
     }

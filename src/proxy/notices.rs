@@ -27,17 +27,17 @@ impl Notices {
 
     /// Whether the record of a plaintext connection may be seen.
     pub(crate) fn plaintext(&self) -> bool {
-        self.plaintext.allow().is_some()
+        self.plaintext.permit().is_some()
     }
 
     pub(crate) fn unreachable(&self, error: &DialError) {
-        if let Some(suppressed) = self.unreachable.allow() {
+        if let Some(suppressed) = self.unreachable.permit() {
             warn!(%error, suppressed, "ZooKeeper can't be reached; is it running, and is upstream.address right?");
         }
     }
 
     pub(crate) fn auth_failed(&self) {
-        if let Some(suppressed) = self.auth_failed.allow() {
+        if let Some(suppressed) = self.auth_failed.permit() {
             error!(
                 suppressed,
                 "ZooKeeper refused an injected credential (AUTHFAILED): its scheme digest must be enabled \
@@ -47,7 +47,7 @@ impl Notices {
     }
 
     pub(crate) fn accept_failed(&self, error: &std::io::Error) {
-        if let Some(suppressed) = self.accept_failed.allow() {
+        if let Some(suppressed) = self.accept_failed.permit() {
             warn!(%error, suppressed, "accepting connections fails; raise the limit of open files (LimitNOFILE)");
         }
     }

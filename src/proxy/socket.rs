@@ -10,10 +10,10 @@ use tokio::net::{TcpListener, TcpStream};
 /// How a dead peer is noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Liveness {
-    /// How long a connection may be silent before the kernel asks the peer; zero: never.
-    pub keepalive: Duration,
-    /// How long sent data may stay unacknowledged (`TCP_USER_TIMEOUT`, RFC 5482); zero: the kernel's default.
-    pub user_timeout: Duration,
+    /// How long a connection may be silent before the kernel asks the peer; never without.
+    pub keepalive: Option<Duration>,
+    /// How long sent data may stay unacknowledged (`TCP_USER_TIMEOUT`, RFC 5482); the kernel's default without.
+    pub user_timeout: Option<Duration>,
 }
 
 /// How many unanswered keepalive probes end a connection.
@@ -26,14 +26,13 @@ const PROBES: u32 = 3;
 pub fn prepare(stream: &TcpStream, liveness: Liveness) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
-    if !liveness.keepalive.is_zero() {
-        let interval = (liveness.keepalive / PROBES).max(Duration::from_secs(1));
-        let keepalive =
-            TcpKeepalive::new().with_time(liveness.keepalive).with_interval(interval).with_retries(PROBES);
+    if let Some(idle) = liveness.keepalive {
+        let interval = (idle / PROBES).max(Duration::from_secs(1));
+        let keepalive = TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(PROBES);
         socket.set_tcp_keepalive(&keepalive)?;
     }
-    if !liveness.user_timeout.is_zero() {
-        socket.set_tcp_user_timeout(Some(liveness.user_timeout))?;
+    if liveness.user_timeout.is_some() {
+        socket.set_tcp_user_timeout(liveness.user_timeout)?;
     }
     Ok(())
 }

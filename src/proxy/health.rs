@@ -1,0 +1,112 @@
+//! Asks ZooKeeper whether it serves, on a connection of its own and without leaving a session behind.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::upstream::Dialer;
+use crate::metrics::UpstreamState;
+use crate::zk::frame;
+use crate::zk::record::{ConnectResponse, connect_request};
+
+/// Longest answer to a four-letter word that is read, in bytes; `srvr` answers with a few hundred.
+const LONGEST_ANSWER: u64 = 16 * 1024;
+
+/// What a probe found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Whether and how ZooKeeper serves.
+    pub state: UpstreamState,
+    /// Its version, where it tells.
+    pub version: Option<String>,
+    /// How it was asked, and what it said when it doesn't serve.
+    pub detail: String,
+}
+
+impl Health {
+    fn new(state: UpstreamState, detail: impl Into<String>) -> Self {
+        Self { state, version: None, detail: detail.into() }
+    }
+}
+
+/// Probes once. `srvr` tells most, `isro` tells less; a server that allows neither is asked to resume a session
+/// that can't exist, which it refuses in words only if it serves (`ZooKeeperServer.processConnectRequest`).
+pub async fn probe(dialer: &Dialer, within: Duration) -> Health {
+    match timeout(within, ask_all(dialer)).await {
+        Ok(Ok(health)) => health,
+        Ok(Err(error)) => Health::new(UpstreamState::Unreachable, error.to_string()),
+        Err(_) => Health::new(UpstreamState::Unreachable, format!("no answer within {within:?}")),
+    }
+}
+
+async fn ask_all(dialer: &Dialer) -> io::Result<Health> {
+    if let Some(health) = read_srvr(&word(dialer, b"srvr").await?) {
+        return Ok(health);
+    }
+    if let Some(health) = read_isro(&word(dialer, b"isro").await?) {
+        return Ok(health);
+    }
+    resume_nothing(dialer).await
+}
+
+async fn dial(dialer: &Dialer) -> io::Result<TcpStream> {
+    dialer.dial(None).await.map_err(io::Error::other)
+}
+
+/// The answer to a four-letter word. A server that hangs up without one has said nothing.
+async fn word(dialer: &Dialer, word: &[u8; 4]) -> io::Result<String> {
+    let mut stream = dial(dialer).await?;
+    stream.write_all(word).await?;
+    let mut answer = Vec::new();
+    match stream.take(LONGEST_ANSWER).read_to_end(&mut answer).await {
+        Err(error) if error.kind() != io::ErrorKind::ConnectionReset => return Err(error),
+        _ => Ok(String::from_utf8_lossy(&answer).into_owned()),
+    }
+}
+
+/// Reads `srvr`; `None` if the server does not allow it.
+fn read_srvr(answer: &str) -> Option<Health> {
+    if answer.contains("not currently serving requests") {
+        return Some(Health::new(UpstreamState::NotServing, answer.trim()));
+    }
+    let field = |name: &str| answer.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    let state = match field("Mode:")? {
+        "leader" => UpstreamState::Leader,
+        "follower" => UpstreamState::Follower,
+        "observer" => UpstreamState::Observer,
+        "standalone" => UpstreamState::Standalone,
+        "read-only" => UpstreamState::ReadOnly,
+        mode => return Some(Health::new(UpstreamState::NotServing, format!("srvr names a mode {mode:?}"))),
+    };
+    let version = field("Zookeeper version:").and_then(|version| version.split(['-', ',']).next());
+    Some(Health { state, version: version.map(str::to_owned), detail: "srvr".to_owned() })
+}
+
+/// Reads `isro`; `None` if the server does not allow it.
+fn read_isro(answer: &str) -> Option<Health> {
+    match answer.trim() {
+        "rw" => Some(Health::new(UpstreamState::Serving, "isro")),
+        "ro" => Some(Health::new(UpstreamState::ReadOnly, "isro")),
+        "null" => Some(Health::new(UpstreamState::NotServing, "isro")),
+        _ => None,
+    }
+}
+
+/// A session that no server gives out: ids begin with the server's number and a time.
+const NO_SESSION: i64 = 1;
+
+async fn resume_nothing(dialer: &Dialer) -> io::Result<Health> {
+    let mut stream = dial(dialer).await?;
+    stream.write_all(&connect_request(NO_SESSION, [0; 16], 4000)).await?;
+    let answer = frame::read_frame(&mut stream).await.ok().and_then(|body| ConnectResponse::parse(body).ok());
+    Ok(match answer {
+        Some(response) if response.read_only() == Some(true) => {
+            Health::new(UpstreamState::ReadOnly, "a ConnectRequest; it allows no four-letter words")
+        }
+        Some(_) => Health::new(UpstreamState::Serving, "a ConnectRequest; it allows no four-letter words"),
+        None => Health::new(UpstreamState::NotServing, "it closes the connection on a ConnectRequest"),
+    })
+}
