@@ -1,1 +1,259 @@
-//! (being built)
+//! Key and trust stores, told apart by what is in the file and never by its name.
+//!
+//! | content | key store | trust store |
+//! |---|---|---|
+//! | PEM | certificates and a PKCS#8, PKCS#1 or SEC1 key, in one file or two | every certificate |
+//! | PKCS#12 | as OpenSSL 1.x/3.x and keytool 8 to 17 write it | Java's, or `openssl pkcs12 -export -nokeys` |
+//! | JKS, JCEKS | yes, also with a key password of its own | yes, also without a password |
+//! | DER | no | certificates |
+//!
+//! A key store must hold exactly one private key. The chain is put in order: the certificate of that key first,
+//! then issuer after issuer as far as the file goes; certificates that don't belong to this chain are left out.
+
+mod certificate;
+mod der;
+mod fault;
+mod jks;
+mod key;
+mod pem;
+mod pkcs12;
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use zeroize::Zeroizing;
+
+pub use self::fault::{StoreError, StoreFault};
+use crate::secret::Secret;
+
+/// A server's private key and the certificates to present with it.
+pub struct KeyStore {
+    /// The key's own certificate first, then its issuers in order. Never empty.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The key whose public half the first certificate holds; of a kind that TLS here can sign with.
+    pub key: PrivateKeyDer<'static>,
+}
+
+/// A certificate that the operator trusts: an authority, or a client certificate pinned by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustedCertificate {
+    /// The store's name for it (PKCS#12 friendly name, JKS alias); PEM and DER have none.
+    pub alias: Option<String>,
+    /// The certificate. It has been parsed once, so it is well-formed.
+    pub certificate: CertificateDer<'static>,
+}
+
+/// What a trust store holds, in the file's order. Several certificates of one subject are all kept, so that an
+/// authority's old and new key can be trusted side by side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustStore {
+    /// At least one.
+    pub certificates: Vec<TrustedCertificate>,
+}
+
+/// Where a key store is and what opens it.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyStorePaths<'a> {
+    /// The store, or the PEM certificates when the key has a file of its own.
+    pub path: &'a Path,
+    /// The PEM file of the key, when it isn't in `path`. The certificates may then also be DER.
+    pub key_path: Option<&'a Path>,
+    /// Opens the store (JKS, PKCS#12), or the key (PEM).
+    pub password: Option<&'a Secret>,
+    /// Opens the key, where that takes another password than the store. PKCS#12 has one password for both.
+    pub key_password: Option<&'a Secret>,
+}
+
+/// Reads a key store.
+///
+/// # Errors
+/// When a file can't be read, its content isn't a key store, a password is missing or wrong, there isn't exactly
+/// one key, the key is of a kind that can't be used for TLS, or no certificate belongs to the key.
+pub fn load_key_store(paths: KeyStorePaths<'_>) -> Result<KeyStore, StoreError> {
+    let data = read(paths.path, STORE_LIMIT)?;
+    let at = |fault: StoreFault| StoreError::new(paths.path, fault);
+    let (key, certificates) = match (recognise(&data).map_err(at)?, paths.key_path) {
+        (Format::Pem | Format::Der, Some(key_path)) => {
+            let key_data = read(key_path, STORE_LIMIT)?;
+            let key =
+                key_file(&key_data, paths.the_key_password()).map_err(|fault| StoreError::new(key_path, fault))?;
+            (key, certificates_of(&data).map_err(at)?)
+        }
+        (Format::Pem, None) => {
+            let key = pem::private_key(&data, paths.the_key_password()).map_err(at)?;
+            (key, pem::certificates(&data).map_err(at)?)
+        }
+        (Format::Der, None) => return Err(at(StoreFault::NoKey)),
+        (Format::Pkcs12 | Format::Jks, Some(_)) => {
+            return Err(at(StoreFault::Unsupported(
+                "this store holds its own key: leave the separate key file out of the configuration".into(),
+            )));
+        }
+        (Format::Pkcs12, None) => pkcs12::key_entry(&data, paths.password.or(paths.key_password)).map_err(at)?,
+        (Format::Jks, None) => jks::key_entry(&data, paths.password, paths.key_password).map_err(at)?,
+    };
+    let public_key =
+        key::public_key(&key).map_err(|fault| StoreError::new(paths.key_path.unwrap_or(paths.path), fault))?;
+    let chain = certificate::chain_for(&public_key, certificates).map_err(at)?;
+    Ok(KeyStore { chain, key })
+}
+
+/// Reads a trust store. Without a password a JKS is read without checking its integrity, as Java does; a PKCS#12 is
+/// opened with the empty password.
+///
+/// In a store that also holds private keys, the first certificate of each key is trusted along with those marked as
+/// trusted, as Java does; the rest of the key's chain isn't.
+///
+/// # Errors
+/// When the file can't be read, isn't a store, needs another password, or holds no certificate to trust.
+pub fn load_trust_store(path: &Path, password: Option<&Secret>) -> Result<TrustStore, StoreError> {
+    let at = |fault: StoreFault| StoreError::new(path, fault);
+    let data = read(path, STORE_LIMIT)?;
+    let certificates = match recognise(&data).map_err(at)? {
+        Format::Pem | Format::Der => unnamed(certificates_of(&data).map_err(at)?),
+        Format::Pkcs12 => pkcs12::trusted(&data, password).map_err(at)?,
+        Format::Jks => jks::trusted(&data, password).map_err(at)?,
+    };
+    if certificates.is_empty() {
+        return Err(at(StoreFault::NoCertificates));
+    }
+    Ok(TrustStore { certificates })
+}
+
+/// Reads the certificates of a PEM or DER file in the file's order: for looking at one client's chain.
+///
+/// # Errors
+/// When the file can't be read, holds something else, or holds no certificate.
+pub fn load_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, StoreError> {
+    let at = |fault: StoreFault| StoreError::new(path, fault);
+    let data = read(path, STORE_LIMIT)?;
+    let found = match recognise(&data).map_err(at)? {
+        Format::Pem | Format::Der => certificates_of(&data).map_err(at)?,
+        Format::Pkcs12 | Format::Jks => {
+            return Err(at(StoreFault::Unsupported(
+                "this is a store, and a PEM or DER certificate is wanted: export it with \
+                 `keytool -exportcert -rfc` or `openssl pkcs12 -nokeys`"
+                    .into(),
+            )));
+        }
+    };
+    if found.is_empty() {
+        return Err(at(StoreFault::NoCertificates));
+    }
+    Ok(found)
+}
+
+/// Reads revocation lists: each `X509 CRL` block of a PEM file, or one DER list. Returns their DER; signatures and
+/// dates aren't looked at here.
+///
+/// # Errors
+/// When the file can't be read, is larger than 64 MiB, or holds no list or something that isn't one.
+pub fn load_crls(path: &Path) -> Result<Vec<Vec<u8>>, StoreError> {
+    let at = |fault: StoreFault| StoreError::new(path, fault);
+    let data = read(path, CRL_LIMIT)?;
+    let crls = if pem::looks_like(&data) { pem::crls(&data).map_err(at)? } else { vec![data.to_vec()] };
+    if crls.is_empty() {
+        return Err(at(StoreFault::NoCrls));
+    }
+    if let Some(odd) = crls.iter().position(|crl| !der::is_crl(crl)) {
+        return Err(at(StoreFault::Malformed(format!("revocation list {} isn't a whole DER CRL", odd + 1))));
+    }
+    Ok(crls)
+}
+
+/// Reads a password from a file: all of it but one newline (`\n` or `\r\n`) at the end. At most 4 KiB.
+///
+/// # Errors
+/// When the file can't be read, is too large, or holds nothing.
+pub fn read_password(path: &Path) -> Result<Secret, StoreError> {
+    let data = read(path, PASSWORD_LIMIT)?;
+    let line = data.strip_suffix(b"\n").map_or(&data[..], |line| line.strip_suffix(b"\r").unwrap_or(line));
+    if line.is_empty() {
+        return Err(StoreError::new(path, StoreFault::EmptyPassword));
+    }
+    Ok(Secret::new(line.to_vec()))
+}
+
+impl KeyStorePaths<'_> {
+    /// What opens the key itself: its own password, else the store's.
+    fn the_key_password(&self) -> Option<&Secret> {
+        self.key_password.or(self.password)
+    }
+}
+
+impl fmt::Debug for KeyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyStore").field("certificates", &self.chain.len()).finish_non_exhaustive()
+    }
+}
+
+/// Real stores are kilobytes; the cap keeps a mistaken path (a disk image, `/dev/zero`) from filling memory.
+const STORE_LIMIT: u64 = 16 << 20;
+/// Revocation lists of 100,000 entries are some 4 MB.
+const CRL_LIMIT: u64 = 64 << 20;
+const PASSWORD_LIMIT: u64 = 4 << 10;
+
+enum Format {
+    Pem,
+    Der,
+    Pkcs12,
+    Jks,
+}
+
+fn recognise(data: &[u8]) -> Result<Format, StoreFault> {
+    if jks::looks_like(data) {
+        return Ok(Format::Jks);
+    }
+    // Before DER: text in front of the first block may well begin with a '0', which is DER's SEQUENCE.
+    if pem::looks_like(data) {
+        return Ok(Format::Pem);
+    }
+    if data.starts_with(&[0xff, 0xfe]) || data.starts_with(&[0xfe, 0xff]) {
+        return Err(StoreFault::Unsupported("this is UTF-16 text: save it as ASCII or UTF-8".into()));
+    }
+    if data.starts_with(&[0x30, 0x80]) {
+        return Err(StoreFault::Unsupported(format!(
+            "this is BER with indefinite lengths, and DER is wanted. {}",
+            pkcs12::REWRITE
+        )));
+    }
+    if der::is_pfx(data) {
+        return Ok(Format::Pkcs12);
+    }
+    if data.first() == Some(&der::SEQUENCE) { Ok(Format::Der) } else { Err(StoreFault::Unrecognised) }
+}
+
+/// Certificates of a file that `recognise` took for PEM or DER.
+fn certificates_of(data: &[u8]) -> Result<Vec<CertificateDer<'static>>, StoreFault> {
+    if pem::looks_like(data) { pem::certificates(data) } else { certificate::concatenated(data) }
+}
+
+fn key_file(data: &[u8], password: Option<&Secret>) -> Result<PrivateKeyDer<'static>, StoreFault> {
+    if !pem::looks_like(data) {
+        return Err(StoreFault::Unsupported(
+            "a key in a file of its own must be PEM (`openssl pkey -inform DER -in OLD.der -out NEW.pem`)".into(),
+        ));
+    }
+    pem::private_key(data, password)
+}
+
+fn unnamed(certificates: Vec<CertificateDer<'static>>) -> Vec<TrustedCertificate> {
+    certificates.into_iter().map(|certificate| TrustedCertificate { alias: None, certificate }).collect()
+}
+
+/// Reads the whole file, which may hold a key: hence wiped when dropped, and read into one allocation where the
+/// file's size is known, so that growing leaves no copies behind.
+fn read(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    let unreadable = |error: io::Error| StoreError::new(path, StoreFault::Unreadable(error));
+    let file = File::open(path).map_err(unreadable)?;
+    let known = file.metadata().map_err(unreadable)?.len().min(limit);
+    let mut data = Zeroizing::new(Vec::with_capacity(usize::try_from(known).unwrap_or(0) + 1));
+    file.take(limit + 1).read_to_end(&mut data).map_err(unreadable)?;
+    if data.len() as u64 > limit {
+        return Err(StoreError::new(path, StoreFault::TooLarge { limit }));
+    }
+    Ok(data)
+}
