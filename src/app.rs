@@ -92,7 +92,8 @@ impl App {
         let admin = config.admin.address.map(bind_admin).transpose()?;
         let drain = Drain::new(config.shutdown.grace);
         let (snapshots, current) = watch::channel(snapshot);
-        let gate = Gate::new(settings(&config), dialer(&config.upstream), current, (Arc::clone(&metrics), drain.clone()));
+        let gate =
+            Gate::new(settings(&config), dialer(&config.upstream), current, (Arc::clone(&metrics), drain.clone()));
         Ok(Self { config, gate: Arc::new(gate), listeners, admin, registry, metrics, snapshots, drain })
     }
 
@@ -126,9 +127,9 @@ impl App {
             listening: Arc::clone(&listening),
             drain: self.drain.clone(),
         };
-        let admin = self.admin.map(|admin| {
-            tokio::spawn(admin.serve(Arc::new(view.into_admin(self.registry)), admin_done.clone()))
-        });
+        let admin = self
+            .admin
+            .map(|admin| tokio::spawn(admin.serve(Arc::new(view.into_admin(self.registry)), admin_done.clone())));
         let probing = tokio::spawn(watch_upstream(self.config.upstream.clone(), Arc::clone(&self.metrics), health));
         let accepting = self.gate.open(self.listeners)?;
         listening.store(true, Ordering::Release);
@@ -185,7 +186,11 @@ async fn next(stops: &mut mpsc::Receiver<&'static str>) -> &'static str {
 }
 
 /// Probes ZooKeeper on an interval, for readiness and metrics.
-async fn watch_upstream(upstream: config::Upstream, metrics: Arc<Metrics>, found: watch::Sender<Option<(Health, i64)>>) {
+async fn watch_upstream(
+    upstream: config::Upstream,
+    metrics: Arc<Metrics>,
+    found: watch::Sender<Option<(Health, i64)>>,
+) {
     let dialer = dialer(&upstream);
     let mut interval = tokio::time::interval(upstream.probe_interval);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -208,8 +213,11 @@ async fn watch_upstream(upstream: config::Upstream, metrics: Arc<Metrics>, found
 
 fn bind_all(listen: &config::Listen) -> Result<Vec<TcpListener>, StartError> {
     let bind = |address: &SocketAddr| {
-        proxy::listen(*address, listen.backlog)
-            .map_err(|error| StartError::Bind { key: "listen.address", address: *address, error })
+        proxy::listen(*address, listen.backlog).map_err(|error| StartError::Bind {
+            key: "listen.address",
+            address: *address,
+            error,
+        })
     };
     listen.addresses.iter().map(bind).collect()
 }

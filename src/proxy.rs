@@ -68,7 +68,12 @@ pub struct Gate {
 
 impl Gate {
     /// A gate that is not open yet.
-    pub fn new(settings: Settings, dialer: Dialer, snapshots: watch::Receiver<Arc<Snapshot>>, shared: (Arc<Metrics>, Drain)) -> Self {
+    pub fn new(
+        settings: Settings,
+        dialer: Dialer,
+        snapshots: watch::Receiver<Arc<Snapshot>>,
+        shared: (Arc<Metrics>, Drain),
+    ) -> Self {
         let (metrics, drain) = shared;
         Self { settings, dialer, snapshots, metrics, roster: Arc::default(), drain, notices: Notices::new() }
     }

@@ -1,1 +1,183 @@
-//! (being built)
+//! TLS on the client's side: who is let through the handshake, and what is known of whom was not.
+//!
+//! [`handshake`] takes an accepted TCP connection to an [`Authenticated`] one. It judges clients by a
+//! [`verifier::ClientVerifier`] and speaks with a [`material::TlsMaterial`]; both are built once per reload and
+//! never change. Nothing else in the project calls rustls.
+
+pub mod material;
+pub mod revocation;
+pub mod verifier;
+
+mod certificate;
+mod connection;
+mod der;
+mod error;
+mod name;
+mod path;
+mod plaintext;
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls_pki_types::CertificateDer;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+pub use self::error::HandshakeError;
+pub use self::plaintext::PlaintextKind;
+
+use self::connection::ConnectionVerifier;
+use self::material::TlsMaterial;
+use self::plaintext::{close_gently, expect_client_hello};
+use self::verifier::VerifiedChain;
+
+/// The client's side of a connection, inside TLS.
+pub type ClientStream = TlsStream<TcpStream>;
+
+/// A connection whose client is known.
+pub struct Authenticated {
+    /// The connection. Application bytes may already sit in it: poll it, not the socket below.
+    pub stream: ClientStream,
+    /// The certificates as the client sent them, leaf first.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// What the verifier found.
+    pub verified: VerifiedChain,
+    /// From the first byte of the ClientHello to the end of the handshake.
+    pub elapsed: Duration,
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub version: &'static str,
+    /// The cipher suite, as rustls names it.
+    pub cipher: String,
+}
+
+/// A handshake that failed, and when.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{error}")]
+pub struct HandshakeFailed {
+    /// Why.
+    pub error: HandshakeError,
+    /// From the first byte of the ClientHello; `None` if none came.
+    pub elapsed: Option<Duration>,
+}
+
+/// Waits for a ClientHello and completes the handshake with a required client certificate.
+///
+/// A client that speaks plaintext is not answered when it is a four-letter word, a ZooKeeper client or HTTP; other
+/// bytes get a TLS alert. When the handshake fails, the alert is on its way to the client on return.
+///
+/// # Errors
+/// See [`HandshakeError`]. At the deadline the connection is dropped as it is.
+pub async fn handshake(
+    mut tcp: TcpStream,
+    material: &Arc<TlsMaterial>,
+    deadline: Instant,
+) -> Result<Authenticated, HandshakeFailed> {
+    if let Err(error) = expect_client_hello(&mut tcp, deadline).await {
+        if matches!(error, HandshakeError::Plaintext(_)) {
+            close_gently(tcp).await;
+        }
+        return Err(HandshakeFailed { error, elapsed: None });
+    }
+    let started = Instant::now();
+    match timeout_at(deadline, Box::pin(accept(tcp, material, started))).await {
+        Ok(Ok(authenticated)) => Ok(*authenticated),
+        Ok(Err(error)) => Err(HandshakeFailed { error, elapsed: Some(started.elapsed()) }),
+        Err(_) => Err(HandshakeFailed { error: HandshakeError::Timeout, elapsed: Some(started.elapsed()) }),
+    }
+}
+
+/// The handshake itself. Callers box it: rustls' connection is over a kilobyte, and a connection's task would
+/// hold room for it for ever.
+async fn accept(
+    tcp: TcpStream,
+    material: &Arc<TlsMaterial>,
+    started: Instant,
+) -> Result<Box<Authenticated>, HandshakeError> {
+    let verifier = material.connection_verifier();
+    let config =
+        material.server_config(Arc::clone(&verifier)).map_err(|error| HandshakeError::Protocol(error.to_string()))?;
+    match TlsAcceptor::from(Arc::new(config)).accept(tcp).into_fallible().await {
+        Ok(stream) => authenticated(stream, &verifier, started).map(Box::new),
+        Err((error, tcp)) => {
+            close_gently(tcp).await;
+            Err(match verifier.take_outcome() {
+                Some(Err(refused)) => HandshakeError::Refused(Box::new(refused)),
+                Some(Ok(_)) | None => HandshakeError::from_io(&error),
+            })
+        }
+    }
+}
+
+fn authenticated(
+    stream: TlsStream<TcpStream>,
+    verifier: &ConnectionVerifier,
+    started: Instant,
+) -> Result<Authenticated, HandshakeError> {
+    let (_, session) = stream.get_ref();
+    let (Some(Ok(verified)), Some(chain)) = (verifier.take_outcome(), session.peer_certificates()) else {
+        // rustls can't finish without the verifier's consent; should it, nobody is let in.
+        return Err(HandshakeError::NoCertificate);
+    };
+    let version = match session.protocol_version() {
+        Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
+        Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
+        _ => return Err(HandshakeError::NoCommonVersion),
+    };
+    let cipher = session.negotiated_cipher_suite().map_or_else(String::new, |suite| format!("{:?}", suite.suite()));
+    Ok(Authenticated { chain: chain.to_vec(), verified, elapsed: started.elapsed(), version, cipher, stream })
+}
+
+/// Lower-case hex, as serial numbers and fingerprints are shown.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        // Writing to a String can't fail.
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+/// A Unix time as RFC 3339 in UTC. Certificates may hold years that other formatters panic on.
+pub fn date(unix_seconds: i64) -> String {
+    let (days, second) = (unix_seconds.div_euclid(86_400), unix_seconds.rem_euclid(86_400));
+    // Days to civil date, in eras of 400 years that begin on 1 March.
+    let day_of_all = days + 719_468;
+    let (era, day_of_era) = (day_of_all.div_euclid(146_097), day_of_all.rem_euclid(146_097));
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_written_in_utc() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_795_577_764, "2026-11-25T03:36:04Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(date(seconds), text);
+        }
+    }
+
+    /// The connection's task holds this future beside its own state; rustls' connection alone has 1,168 bytes.
+    #[test]
+    fn the_handshake_future_is_small() {
+        fn size<F: Future>(_: impl FnOnce(TcpStream, &'static Arc<TlsMaterial>, Instant) -> F) -> usize {
+            size_of::<F>()
+        }
+        let size = size(|tcp, material, deadline| handshake(tcp, material, deadline));
+        assert!(size <= 768, "{size} bytes");
+    }
+}

@@ -48,9 +48,7 @@ async fn serve(config: Config) -> Exit {
 fn forward_signals(stops: mpsc::Sender<&'static str>) -> std::io::Result<()> {
     let mut signals = StopSignals::new()?;
     let mut hangup = signal(SignalKind::hangup())?;
-    tokio::spawn(async move {
-        while stops.send(signals.next().await).await.is_ok() {}
-    });
+    tokio::spawn(async move { while stops.send(signals.next().await).await.is_ok() {} });
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             info!("SIGHUP: nothing is reloaded in this version; restart to apply a change");

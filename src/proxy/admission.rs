@@ -2,9 +2,9 @@
 
 use super::farewell;
 use crate::credential::Credential;
-use crate::identity::{Identity, IdentityError};
+use crate::identity::{self, Identity, IdentityError};
 use crate::snapshot::Snapshot;
-use crate::tls::{Authenticated, ClientStream};
+use crate::tls::{Authenticated, ClientStream, hex};
 
 /// A client that may open a session. Only [`admit`] makes one.
 pub(crate) struct Authorized {
@@ -20,9 +20,26 @@ pub(crate) struct ClientName {
     pub(crate) serial: String,
     pub(crate) sha256: String,
     pub(crate) tls_version: &'static str,
-    pub(crate) tls_cipher: &'static str,
+    pub(crate) tls_cipher: String,
     /// When the first certificate of the client's path ends, in Unix seconds.
     pub(crate) not_after: i64,
+}
+
+impl ClientName {
+    pub(crate) fn of(authenticated: &Authenticated) -> Self {
+        let verified = &authenticated.verified;
+        let leaf = authenticated.chain.first().map_or(&[][..], |leaf| leaf.as_ref());
+        Self {
+            identity: None,
+            // The verifier has parsed the leaf, so it has a subject.
+            subject: identity::subject_name(leaf).unwrap_or_default(),
+            serial: verified.serial.clone(),
+            sha256: hex(&verified.leaf_sha256),
+            tls_version: authenticated.version,
+            tls_cipher: authenticated.cipher.clone(),
+            not_after: verified.not_after,
+        }
+    }
 }
 
 /// Reads the identity and derives its credentials. A client without a clear identity is sent away.

@@ -15,9 +15,9 @@ use super::session::{self, Open, OpenError, Opening};
 use super::upstream::DialError;
 use super::{Gate, farewell, socket, words};
 use crate::identity::{Identity, IdentityError};
-use crate::metrics::{FourLetterWordResult, SessionOpening, TlsVersion};
-use crate::reason::{CloseReason, Ending, Refusal};
-use crate::tls::{self, Authenticated, HandshakeError};
+use crate::metrics::{FourLetterWordResult, ProbeKind, SessionOpening, TlsVersion};
+use crate::reason::{CloseReason, Ending};
+use crate::tls::{self, Authenticated, HandshakeError, HandshakeFailed, PlaintextKind};
 use crate::zk::four_letter_word::FourLetterWord;
 use crate::zk::record::ConnectRequest;
 
@@ -25,7 +25,7 @@ use crate::zk::record::ConnectRequest;
 #[derive(Debug, thiserror::Error)]
 enum ConnectionError {
     #[error(transparent)]
-    Handshake(#[from] HandshakeError),
+    Handshake(#[from] HandshakeFailed),
     #[error(transparent)]
     Admission(#[from] IdentityError),
     #[error("ZooKeeper can't be reached: {0}")]
@@ -36,7 +36,12 @@ enum ConnectionError {
 
 /// Serves a connection until it ends, and writes its record. The permit is the connection's place among
 /// `limits.connections`.
-pub(super) async fn serve(gate: Arc<Gate>, stream: TcpStream, ends: (SocketAddr, SocketAddr), permit: OwnedSemaphorePermit) {
+pub(super) async fn serve(
+    gate: Arc<Gate>,
+    stream: TcpStream,
+    ends: (SocketAddr, SocketAddr),
+    permit: OwnedSemaphorePermit,
+) {
     let (peer, listener) = ends;
     let record = ConnectionRecord::new(gate.metrics.connection_accepted(), peer, listener);
     let mut connection = Connection { gate: &gate, peer, record };
@@ -81,7 +86,7 @@ impl Connection<'_> {
         }
     }
 
-    async fn open(&mut self, mut authorized: Authorized, request: ConnectRequest) -> Result<Open, ConnectionError> {
+    async fn open(&mut self, authorized: Authorized, request: ConnectRequest) -> Result<Open, ConnectionError> {
         let begun = Instant::now();
         let upstream = match self.dial().await {
             Ok(upstream) => upstream,
@@ -185,19 +190,7 @@ impl Connection<'_> {
         let metrics = &self.gate.metrics;
         let closed = |reason| Closed { reason, detail: Some(error.to_string()), quiet: false };
         match error {
-            ConnectionError::Handshake(handshake) => {
-                if let Some(kind) = handshake.probe() {
-                    metrics.probed(kind.into());
-                }
-                match handshake.refusal() {
-                    None => Closed { reason: CloseReason::Probe, detail: None, quiet: true },
-                    Some(refusal) => {
-                        metrics.handshake_refused(refusal, TlsVersion::Unknown, handshake.elapsed());
-                        let quiet = refusal == Refusal::Plaintext && !self.gate.notices.plaintext();
-                        Closed { quiet, ..closed(CloseReason::Refused(refusal)) }
-                    }
-                }
-            }
+            ConnectionError::Handshake(failed) => self.conclude_handshake(failed),
             ConnectionError::Admission(admission) => {
                 metrics.handshake_refused(admission.refusal, TlsVersion::Unknown, None);
                 closed(CloseReason::Refused(admission.refusal))
@@ -208,5 +201,31 @@ impl Connection<'_> {
             }
             ConnectionError::Open(open) => closed(CloseReason::Ended(open.ending())),
         }
+    }
+
+    fn conclude_handshake(&self, failed: &HandshakeFailed) -> Closed {
+        let metrics = &self.gate.metrics;
+        let Some(refusal) = failed.error.refusal() else {
+            metrics.probed(ProbeKind::Empty);
+            return Closed { reason: CloseReason::Probe, detail: None, quiet: true };
+        };
+        metrics.handshake_refused(refusal, TlsVersion::Unknown, failed.elapsed);
+        let quiet = match failed.error {
+            HandshakeError::Plaintext(kind) => {
+                metrics.probed(probe_kind(kind));
+                !self.gate.notices.plaintext()
+            }
+            _ => false,
+        };
+        Closed { reason: CloseReason::Refused(refusal), detail: Some(failed.to_string()), quiet }
+    }
+}
+
+fn probe_kind(kind: PlaintextKind) -> ProbeKind {
+    match kind {
+        PlaintextKind::FourLetterWord => ProbeKind::FourLetterWord,
+        PlaintextKind::Zookeeper => ProbeKind::Zookeeper,
+        PlaintextKind::Http => ProbeKind::Http,
+        PlaintextKind::Other => ProbeKind::Other,
     }
 }

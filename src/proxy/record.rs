@@ -94,7 +94,7 @@ impl ConnectionRecord {
                     serial = client.map(|client| client.serial.as_str()),
                     sha256 = client.map(|client| client.sha256.as_str()),
                     tls_version = client.map(|client| client.tls_version),
-                    tls_cipher = client.map(|client| client.tls_cipher),
+                    tls_cipher = client.map(|client| client.tls_cipher.as_str()),
                     session = session.map(|session| format!("{:#x}", session.id)),
                     session_timeout_ms = session.map(|session| session.timeout),
                     resumed = session.map(|session| session.resumed),
@@ -106,7 +106,11 @@ impl ConnectionRecord {
                 )
             };
         }
-        if closed.quiet { access!(debug) } else { access!(info) }
+        if closed.quiet {
+            access!(debug)
+        } else {
+            access!(info)
+        }
         guard.close(closed.reason);
     }
 }

@@ -265,7 +265,8 @@ where
         if let Some(ending) = self.upstream_done.filter(|_| delivered) {
             return Poll::Ready(ending);
         }
-        let quiet = delivered && self.to_upstream.is_empty() && self.judge.between_requests() && self.injected.is_none();
+        let quiet =
+            delivered && self.to_upstream.is_empty() && self.judge.between_requests() && self.injected.is_none();
         if self.client_done && quiet {
             return Poll::Ready(Ending::ClientClosed);
         }
@@ -328,7 +329,11 @@ impl Stopping {
 }
 
 /// Reads what is there; 0 bytes are the end.
-fn poll_read(cx: &mut Context<'_>, stream: &mut (impl AsyncRead + Unpin), buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+fn poll_read(
+    cx: &mut Context<'_>,
+    stream: &mut (impl AsyncRead + Unpin),
+    buffer: &mut [u8],
+) -> Poll<io::Result<usize>> {
     let mut buffer = ReadBuf::new(buffer);
     ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
     Poll::Ready(Ok(buffer.filled().len()))

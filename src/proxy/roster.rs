@@ -88,7 +88,7 @@ mod tests {
             serial: "01".to_owned(),
             sha256: sha256.to_owned(),
             tls_version: "TLSv1.3",
-            tls_cipher: "",
+            tls_cipher: String::new(),
             not_after: 7,
         }
     }

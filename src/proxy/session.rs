@@ -103,7 +103,10 @@ impl OpenError {
 }
 
 /// Reads what the client begins with, and checks it before anyone dials ZooKeeper.
-pub(crate) async fn read_opening(client: &mut (impl AsyncRead + Unpin), within: Duration) -> Result<Opening, OpenError> {
+pub(crate) async fn read_opening(
+    client: &mut (impl AsyncRead + Unpin),
+    within: Duration,
+) -> Result<Opening, OpenError> {
     let first = timeout(within, frame::read_first(client)).await.map_err(|_| OpenError::RequestTimeout(within))?;
     match first {
         Ok(First::Word(word)) => Ok(Opening::Word(word)),
@@ -157,10 +160,7 @@ where
     let response = timeout(within, ask(upstream, request)).await.map_err(|_| OpenError::ResponseTimeout(within))??;
     if response.timeout() > 0 {
         let inject = upstream.write_all(credentials);
-        timeout(within, inject)
-            .await
-            .map_err(|_| OpenError::ResponseTimeout(within))?
-            .map_err(OpenError::Upstream)?;
+        timeout(within, inject).await.map_err(|_| OpenError::ResponseTimeout(within))?.map_err(OpenError::Upstream)?;
     }
     timeout(within, tell(client, &response))
         .await
@@ -182,9 +182,7 @@ async fn ask(
     };
     upstream.write_all(&request.to_frame()).await.map_err(closed)?;
     match frame::read_frame(upstream).await {
-        Ok(body) => {
-            ConnectResponse::parse(body).map_err(|error: Malformed| OpenError::BadResponse(error.to_string()))
-        }
+        Ok(body) => ConnectResponse::parse(body).map_err(|error: Malformed| OpenError::BadResponse(error.to_string())),
         Err(FrameError::Closed) => Err(OpenError::Refused),
         Err(error @ FrameError::Length(_)) => Err(OpenError::BadResponse(error.to_string())),
         Err(FrameError::Io(error)) => Err(closed(error)),

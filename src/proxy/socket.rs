@@ -23,7 +23,7 @@ const PROBES: u32 = 3;
 ///
 /// # Errors
 /// If the kernel refuses an option; the connection may already be gone.
-pub fn prepare(stream: &TcpStream, liveness: Liveness) -> io::Result<()> {
+pub(super) fn prepare(stream: &TcpStream, liveness: Liveness) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
     if let Some(idle) = liveness.keepalive {

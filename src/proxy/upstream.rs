@@ -85,7 +85,8 @@ mod tests {
     use super::*;
 
     fn dialer(port: u16, per_client: bool) -> Dialer {
-        let liveness = Liveness { keepalive: Some(Duration::from_secs(60)), user_timeout: Some(Duration::from_secs(30)) };
+        let liveness =
+            Liveness { keepalive: Some(Duration::from_secs(60)), user_timeout: Some(Duration::from_secs(30)) };
         Dialer { host: "127.0.0.1".to_owned(), port, timeout: Duration::from_secs(5), per_client, liveness }
     }
 

@@ -9,7 +9,11 @@ use tokio::time::timeout;
 use crate::zk::four_letter_word::FourLetterWord;
 
 /// Sends ZooKeeper's refusal of a word.
-pub(crate) async fn refuse(client: &mut (impl AsyncWrite + Unpin), word: FourLetterWord, within: Duration) -> io::Result<()> {
+pub(crate) async fn refuse(
+    client: &mut (impl AsyncWrite + Unpin),
+    word: FourLetterWord,
+    within: Duration,
+) -> io::Result<()> {
     let tell = async {
         client.write_all(word.refusal().as_bytes()).await?;
         client.flush().await
@@ -19,7 +23,12 @@ pub(crate) async fn refuse(client: &mut (impl AsyncWrite + Unpin), word: FourLet
 
 /// Puts a word to ZooKeeper and passes the whole answer on. The client may have half-closed: clients of
 /// `stat` do before they read.
-pub(crate) async fn ask<C, U>(client: &mut C, upstream: &mut U, word: FourLetterWord, within: Duration) -> io::Result<()>
+pub(crate) async fn ask<C, U>(
+    client: &mut C,
+    upstream: &mut U,
+    word: FourLetterWord,
+    within: Duration,
+) -> io::Result<()>
 where
     C: AsyncWrite + Unpin,
     U: AsyncRead + AsyncWrite + Unpin,

@@ -87,7 +87,11 @@ impl Injected {
     fn judge(&mut self, client: &mut Vec<u8>) -> Result<(), Ending> {
         let ours = self.filled == HEAD && self.left > 0 && int(&self.head, 4) == self.next;
         if ours && int(&self.head, 16) != 0 {
-            return Err(if int(&self.head, 16) == AUTH_FAILED { Ending::AuthFailed } else { Ending::UpstreamMalformed });
+            return Err(if int(&self.head, 16) == AUTH_FAILED {
+                Ending::AuthFailed
+            } else {
+                Ending::UpstreamMalformed
+            });
         }
         if ours {
             self.left -= 1;

@@ -18,7 +18,12 @@ pub(super) struct Pipe {
 
 impl Pipe {
     /// Hands bytes to the sink, and keeps what it doesn't take. Call only when [`Pipe::poll_empty`] was ready.
-    pub(super) fn push(&mut self, cx: &mut Context<'_>, sink: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn push(
+        &mut self,
+        cx: &mut Context<'_>,
+        sink: &mut (impl AsyncWrite + Unpin),
+        bytes: &[u8],
+    ) -> io::Result<()> {
         let mut rest = bytes;
         self.unflushed |= !bytes.is_empty();
         while !rest.is_empty() {
@@ -36,7 +41,11 @@ impl Pipe {
     }
 
     /// Ready once the sink has taken everything and holds nothing back.
-    pub(super) fn poll_empty(&mut self, cx: &mut Context<'_>, sink: &mut (impl AsyncWrite + Unpin)) -> Poll<io::Result<()>> {
+    pub(super) fn poll_empty(
+        &mut self,
+        cx: &mut Context<'_>,
+        sink: &mut (impl AsyncWrite + Unpin),
+    ) -> Poll<io::Result<()>> {
         while self.taken < self.waiting.len() {
             match ready!(Pin::new(&mut *sink).poll_write(cx, &self.waiting[self.taken..]))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),

@@ -1,0 +1,368 @@
+//! One X.509 certificate of any version, as far as verification looks at it.
+
+use std::ops::Range;
+
+use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, SubjectPublicKeyInfoDer};
+use x509_parser::extensions::{DistributionPointName, GeneralName, ParsedExtension};
+use x509_parser::prelude::{FromDer, X509Certificate, X509Extension};
+use x509_parser::public_key::PublicKey;
+
+use super::der;
+use super::name;
+use super::verifier::VerifyError;
+use crate::reason::Refusal;
+
+/// RSA keys shorter than this are refused, as by every TLS stack since 2014.
+const RSA_MIN_BITS: usize = 2048;
+/// RSA keys longer than this are not supported by the cryptographic library.
+const RSA_MAX_BITS: usize = 8192;
+
+const KEY_CERT_SIGN: u16 = 1 << 5;
+const CRL_SIGN: u16 = 1 << 6;
+const DIGITAL_SIGNATURE: u16 = 1;
+
+/// A parsed certificate.
+pub(crate) struct Certificate<'a> {
+    der: CertificateDer<'a>,
+    serial: Range<usize>,
+    issuer: Range<usize>,
+    subject: Range<usize>,
+    public_key: Range<usize>,
+    /// Unix seconds.
+    pub(crate) not_before: i64,
+    /// Unix seconds.
+    pub(crate) not_after: i64,
+    /// 1, 2 or 3.
+    pub(crate) version: u32,
+    pub(crate) extensions: Extensions,
+    /// Why the key can't be used, if it can't.
+    weak_key: Option<String>,
+}
+
+/// The extensions that verification looks at.
+#[derive(Default)]
+pub(crate) struct Extensions {
+    pub(crate) ca: bool,
+    pub(crate) path_len: Option<u32>,
+    key_usage: Option<u16>,
+    extended_key_usage: Option<Purposes>,
+    pub(crate) name_constraints: bool,
+    pub(crate) policy_constraints: bool,
+    /// OID of the first critical extension that is not implemented.
+    pub(crate) unknown_critical: Option<String>,
+    /// URIs of the CRL distribution points.
+    pub(crate) crl_uris: Vec<String>,
+}
+
+struct Purposes {
+    client: bool,
+    server: bool,
+    any: bool,
+}
+
+impl<'a> Certificate<'a> {
+    /// Parses one certificate; the error says what is wrong with it.
+    pub(crate) fn parse(certificate: CertificateDer<'a>) -> Result<Self, String> {
+        let der = certificate.as_ref();
+        der::signed(der).ok_or("it is not a DER certificate")?;
+        let (_, parsed) = X509Certificate::from_der(der).map_err(|error| format!("it can't be parsed: {error}"))?;
+        let tbs = &parsed.tbs_certificate;
+        if tbs.signature != parsed.signature_algorithm {
+            return Err("it names two different signature algorithms".to_owned());
+        }
+        if tbs.version.0 > 2 {
+            return Err(format!("it is of the unknown X.509 version {}", tbs.version.0.saturating_add(1)));
+        }
+        let (not_before, not_after) = (tbs.validity.not_before.timestamp(), tbs.validity.not_after.timestamp());
+        if not_before > not_after {
+            return Err("its notAfter is before its notBefore".to_owned());
+        }
+        let public_key = der::subject_public_key(der).ok_or("its public key can't be parsed")?;
+        Ok(Self {
+            serial: range_in(der, parsed.raw_serial())?,
+            issuer: range_in(der, tbs.issuer.as_raw())?,
+            subject: range_in(der, tbs.subject.as_raw())?,
+            public_key: range_in(der, public_key)?,
+            not_before,
+            not_after,
+            version: tbs.version.0.saturating_add(1),
+            extensions: Extensions::read(&parsed)?,
+            weak_key: weak_key(&parsed),
+            der: certificate,
+        })
+    }
+
+    pub(crate) fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// Contents of the serial number's INTEGER.
+    pub(crate) fn serial(&self) -> &[u8] {
+        &self.der[self.serial.clone()]
+    }
+
+    /// DER of the issuer's name.
+    pub(crate) fn issuer(&self) -> &[u8] {
+        &self.der[self.issuer.clone()]
+    }
+
+    /// DER of the subject's name.
+    pub(crate) fn subject(&self) -> &[u8] {
+        &self.der[self.subject.clone()]
+    }
+
+    /// DER of the SubjectPublicKeyInfo.
+    pub(crate) fn public_key(&self) -> &[u8] {
+        &self.der[self.public_key.clone()]
+    }
+
+    /// Subject and serial, as messages name a certificate.
+    pub(crate) fn label(&self) -> String {
+        format!("{} (serial {})", name::text(self.subject()), super::hex(self.serial()))
+    }
+
+    pub(crate) fn is_self_issued(&self) -> bool {
+        self.issuer() == self.subject() || name::canonical(self.issuer()) == name::canonical(self.subject())
+    }
+
+    /// Refuses a certificate outside its validity (RFC 5280 §6.1.3 (a)(2)); `now` is in Unix seconds.
+    pub(crate) fn check_validity(&self, now: i64) -> Result<(), VerifyError> {
+        if now > self.not_after {
+            let detail = format!("{} expired at {}: renew it", self.label(), super::date(self.not_after));
+            return Err(VerifyError::new(Refusal::Expired, detail));
+        }
+        if now < self.not_before {
+            let detail =
+                format!("{} is not valid before {}: compare the clocks", self.label(), super::date(self.not_before));
+            return Err(VerifyError::new(Refusal::NotYetValid, detail));
+        }
+        Ok(())
+    }
+
+    /// Refuses a leaf whose key usages forbid TLS client authentication (RFC 5280 §4.2.1.3, §4.2.1.12).
+    pub(crate) fn check_client_usage(&self) -> Result<(), VerifyError> {
+        let refuse = |what: &str| Err(VerifyError::new(Refusal::BadUsage, format!("{} {what}", self.label())));
+        if self.extensions.extended_key_usage.as_ref().is_some_and(|purposes| !purposes.client && !purposes.any) {
+            return refuse("has an extendedKeyUsage without clientAuth: issue it for TLS clients");
+        }
+        if self.extensions.key_usage.is_some_and(|usage| usage & DIGITAL_SIGNATURE == 0) {
+            return refuse("has a keyUsage without digitalSignature: issue it for TLS clients");
+        }
+        Ok(())
+    }
+
+    /// Whether its extendedKeyUsage lets it be a TLS server's.
+    pub(crate) fn allows_server(&self) -> bool {
+        self.extensions.extended_key_usage.as_ref().is_none_or(|purposes| purposes.server || purposes.any)
+    }
+
+    /// Whether its extendedKeyUsage, when it has one, spans certificates of TLS clients.
+    pub(crate) fn spans_clients(&self) -> bool {
+        self.extensions.extended_key_usage.as_ref().is_none_or(|purposes| purposes.client || purposes.any)
+    }
+
+    /// Whether its keyUsage, when it has one, allows it to sign certificates.
+    pub(crate) fn may_sign_certificates(&self) -> bool {
+        self.extensions.key_usage.is_none_or(|usage| usage & KEY_CERT_SIGN != 0)
+    }
+
+    /// Whether its keyUsage, when it has one, allows it to sign CRLs.
+    pub(crate) fn may_sign_crls(&self) -> bool {
+        self.extensions.key_usage.is_none_or(|usage| usage & CRL_SIGN != 0)
+    }
+
+    /// Whether it may stand at the end of a path: the rules of the JDK for trust anchors. Versions before 3
+    /// can't say that they are a CA; only self-issued ones count.
+    pub(crate) fn may_anchor(&self) -> bool {
+        if self.version < 3 {
+            return self.issuer() == self.subject();
+        }
+        self.extensions.ca && self.may_sign_certificates()
+    }
+
+    /// Verifies this certificate's signature with the issuer's SubjectPublicKeyInfo.
+    pub(crate) fn check_signature(&self, issuer: &Certificate<'_>) -> Result<(), VerifyError> {
+        let signed = der::signed(&self.der);
+        if let Some(weak) = signed.as_ref().and_then(|signed| weak_signature(signed.algorithm)) {
+            let detail = format!("{} is signed with {weak}: issue it again with SHA-256", self.label());
+            return Err(VerifyError::new(Refusal::WeakKey, detail));
+        }
+        issuer.check_key()?;
+        match signed.map_or(Signature::Bad, |signed| verify_signed(&signed, issuer.public_key())) {
+            Signature::Good => Ok(()),
+            Signature::Unsupported => {
+                let detail = format!("{} is signed with an algorithm that is not supported", self.label());
+                Err(VerifyError::new(Refusal::WeakKey, detail))
+            }
+            Signature::Bad => {
+                let issuer = name::text(issuer.subject());
+                let detail = format!(
+                    "the signature of {} does not verify with the key of {issuer}: the CA may have a new key under its old name",
+                    self.label()
+                );
+                Err(VerifyError::new(Refusal::BadSignature, detail))
+            }
+        }
+    }
+
+    /// Refuses keys that are too short or of an unsupported kind.
+    pub(crate) fn check_key(&self) -> Result<(), VerifyError> {
+        match &self.weak_key {
+            None => Ok(()),
+            Some(what) => Err(VerifyError::new(Refusal::WeakKey, format!("{} has {what}", self.label()))),
+        }
+    }
+}
+
+impl Extensions {
+    fn read(certificate: &X509Certificate<'_>) -> Result<Self, String> {
+        let mut read = Self::default();
+        let mut seen = Vec::new();
+        for extension in certificate.extensions() {
+            let oid = extension.oid.to_id_string();
+            if seen.contains(&oid) {
+                return Err(format!("it has the extension {oid} twice"));
+            }
+            read.add(extension, &oid)?;
+            seen.push(oid);
+        }
+        Ok(read)
+    }
+
+    fn add(&mut self, extension: &X509Extension<'_>, oid: &str) -> Result<(), String> {
+        match extension.parsed_extension() {
+            ParsedExtension::BasicConstraints(constraints) => {
+                self.ca = constraints.ca;
+                self.path_len = constraints.path_len_constraint;
+            }
+            ParsedExtension::KeyUsage(usage) => self.key_usage = Some(usage.flags),
+            ParsedExtension::ExtendedKeyUsage(usage) => {
+                let purposes = Purposes { client: usage.client_auth, server: usage.server_auth, any: usage.any };
+                self.extended_key_usage = Some(purposes);
+            }
+            ParsedExtension::NameConstraints(_) => self.name_constraints = true,
+            ParsedExtension::PolicyConstraints(_) | ParsedExtension::InhibitAnyPolicy(_) => {
+                self.policy_constraints = true
+            }
+            ParsedExtension::CRLDistributionPoints(points) => {
+                let names = points.iter().filter_map(|point| point.distribution_point.as_ref());
+                self.crl_uris = names.flat_map(full_name_uris).collect();
+            }
+            ParsedExtension::SubjectAlternativeName(_)
+            | ParsedExtension::AuthorityKeyIdentifier(_)
+            | ParsedExtension::SubjectKeyIdentifier(_) => {}
+            // A usage that can't be read must not count as absent.
+            ParsedExtension::ParseError { .. }
+                if matches!(oid, "2.5.29.15" | "2.5.29.19" | "2.5.29.30" | "2.5.29.36" | "2.5.29.37" | "2.5.29.54") =>
+            {
+                return Err(format!("its extension {oid} can't be parsed"));
+            }
+            _ if extension.critical => {
+                self.unknown_critical.get_or_insert_with(|| oid.to_owned());
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// The URIs of a distribution point's full name.
+pub(crate) fn full_name_uris(name: &DistributionPointName<'_>) -> Vec<String> {
+    match name {
+        DistributionPointName::FullName(names) => names
+            .iter()
+            .filter_map(|name| if let GeneralName::URI(uri) = name { Some((*uri).to_owned()) } else { None })
+            .collect(),
+        DistributionPointName::NameRelativeToCRLIssuer(_) => Vec::new(),
+    }
+}
+
+/// What verifying a signature gave.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Signature {
+    Good,
+    Bad,
+    /// No implemented algorithm fits the signature and the key.
+    Unsupported,
+}
+
+/// Verifies a certificate's or a CRL's signature with a SubjectPublicKeyInfo.
+pub(crate) fn verify_signed(signed: &der::Signed<'_>, public_key: &[u8]) -> Signature {
+    let key = SubjectPublicKeyInfoDer::from(public_key);
+    let Ok(key) = webpki::RawPublicKeyEntity::try_from(&key) else {
+        return Signature::Unsupported;
+    };
+    for algorithm in algorithms().iter().filter(|known| known.signature_alg_id().as_ref() == signed.algorithm) {
+        match key.verify_signature(*algorithm, signed.message, signed.signature) {
+            Ok(()) => return Signature::Good,
+            Err(webpki::Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_)) => {}
+            Err(_) => return Signature::Bad,
+        }
+    }
+    Signature::Unsupported
+}
+
+/// Every signature algorithm that certificates and CRLs may be signed with.
+pub(crate) fn algorithms() -> &'static [&'static dyn SignatureVerificationAlgorithm] {
+    webpki::ALL_VERIFICATION_ALGS
+}
+
+/// Names the hash or algorithm when it is one that nobody should trust any more.
+fn weak_signature(algorithm: &[u8]) -> Option<&'static str> {
+    let oid = der::expect(&mut &*algorithm, 0x06)?.contents;
+    match oid {
+        b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x02" => Some("MD2"),
+        b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x04" => Some("MD5"),
+        b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x05" | b"\x2b\x0e\x03\x02\x1d" | b"\x2a\x86\x48\xce\x3d\x04\x01" => {
+            Some("SHA-1")
+        }
+        // RSASSA-PSS without parameters means SHA-1 (RFC 4055 §3.1); parameters name their hash first.
+        b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a" if !algorithm.windows(6).any(|w| w == b"\x86\x48\x01\x65\x03\x04") => {
+            Some("RSASSA-PSS over SHA-1")
+        }
+        b"\x2a\x86\x48\xce\x38\x04\x03" | b"\x60\x86\x48\x01\x65\x03\x04\x03\x02" => Some("DSA"),
+        _ => None,
+    }
+}
+
+fn weak_key(certificate: &X509Certificate<'_>) -> Option<String> {
+    let key = certificate.public_key();
+    let oid = key.algorithm.algorithm.to_id_string();
+    match oid.as_str() {
+        "1.2.840.113549.1.1.1" => match key.parsed() {
+            Ok(PublicKey::RSA(rsa)) => {
+                let bits = bit_length(rsa.modulus);
+                let fits = (RSA_MIN_BITS..=RSA_MAX_BITS).contains(&bits);
+                (!fits).then(|| format!("an RSA key of {bits} bits; {RSA_MIN_BITS} to {RSA_MAX_BITS} are accepted"))
+            }
+            _ => Some("an RSA key that can't be parsed".to_owned()),
+        },
+        "1.2.840.10045.2.1" => {
+            let curve =
+                key.algorithm.parameters.as_ref().and_then(|any| any.as_oid().ok()).map(|oid| oid.to_id_string());
+            match curve.as_deref() {
+                Some("1.2.840.10045.3.1.7" | "1.3.132.0.34" | "1.3.132.0.35") => None,
+                _ => Some("a key on an elliptic curve that is not supported; P-256, P-384 and P-521 are".to_owned()),
+            }
+        }
+        "1.3.101.112" | "2.16.840.1.101.3.4.3.17" | "2.16.840.1.101.3.4.3.18" | "2.16.840.1.101.3.4.3.19" => None,
+        "1.2.840.10040.4.1" => Some("a DSA key, which TLS no longer uses".to_owned()),
+        "1.3.101.113" => Some("an Ed448 key, which is not supported; Ed25519 is".to_owned()),
+        "1.2.840.113549.1.1.10" => {
+            Some("a key restricted to RSASSA-PSS, which is not supported; plain RSA keys are".to_owned())
+        }
+        other => Some(format!("a key of the unsupported kind {other}")),
+    }
+}
+
+fn bit_length(integer: &[u8]) -> usize {
+    let magnitude = integer.iter().position(|&byte| byte != 0).map_or(&[][..], |at| &integer[at..]);
+    magnitude.first().map_or(0, |first| magnitude.len() * 8 - first.leading_zeros() as usize)
+}
+
+/// Where `part`, a slice of `whole`, lies in it.
+fn range_in(whole: &[u8], part: &[u8]) -> Result<Range<usize>, String> {
+    let start = (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize);
+    let range = start.and_then(|start| Some(start..start.checked_add(part.len())?));
+    range.filter(|range| range.end <= whole.len()).ok_or_else(|| "its fields can't be found".to_owned())
+}

@@ -1,0 +1,159 @@
+//! How a handshake fails.
+
+use std::io;
+
+use rustls::{AlertDescription, PeerIncompatible};
+
+use super::plaintext::PlaintextKind;
+use super::verifier::VerifyError;
+use crate::reason::Refusal;
+
+/// Why a connection did not become an authenticated one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HandshakeError {
+    /// The client closed without sending a byte: a load balancer's health check.
+    #[error("the client closed the connection without sending anything")]
+    Probe,
+    /// The client does not speak TLS.
+    #[error("the client spoke plaintext ({}) to the TLS port", .0.as_str())]
+    Plaintext(PlaintextKind),
+    /// The deadline passed.
+    #[error("the handshake was not finished in time")]
+    Timeout,
+    /// The client went away.
+    #[error("the client went away during the handshake")]
+    Reset,
+    /// The client's certificate is not acceptable.
+    #[error("{}", .0.detail)]
+    Refused(Box<VerifyError>),
+    /// The client has no certificate, or none that fits the CA names it was given.
+    #[error("the client sent no certificate: configure its key store")]
+    NoCertificate,
+    /// The client does not speak a TLS version that is allowed here.
+    #[error("the client speaks no TLS version that is allowed here")]
+    NoCommonVersion,
+    /// No cipher suite, group or signature scheme in common.
+    #[error("no cipher suite, group or signature scheme in common with the client: {0}")]
+    NoCommonCipher(String),
+    /// The client gave up; most often it does not trust the server's certificate.
+    #[error("the client refused the handshake with the alert {}: {}", alert_word(*.0), alert_advice(*.0))]
+    PeerAlert(AlertDescription),
+    /// A message can't be parsed.
+    #[error("the client sent a malformed handshake message: {0}")]
+    Malformed(String),
+    /// The client does not hold the key of the certificate that it sent.
+    #[error("the client's signature over the handshake does not verify with its certificate")]
+    BadSignature,
+    /// Anything else.
+    #[error("the handshake failed: {0}")]
+    Protocol(String),
+}
+
+impl HandshakeError {
+    /// The word from the closed list; `None` for a probe, which is not a refused client.
+    pub fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Probe => None,
+            Self::Plaintext(_) => Some(Refusal::Plaintext),
+            Self::Timeout => Some(Refusal::Timeout),
+            Self::Reset => Some(Refusal::Reset),
+            Self::Refused(error) => Some(error.refusal),
+            Self::NoCertificate => Some(Refusal::NoCertificate),
+            Self::NoCommonVersion => Some(Refusal::NoCommonVersion),
+            Self::NoCommonCipher(_) => Some(Refusal::NoCommonCipher),
+            Self::PeerAlert(_) => Some(Refusal::PeerAlert),
+            Self::Malformed(_) => Some(Refusal::Malformed),
+            Self::BadSignature => Some(Refusal::BadSignature),
+            Self::Protocol(_) => Some(Refusal::Protocol),
+        }
+    }
+
+    /// From what rustls says, when the client's certificate was not the reason.
+    pub(crate) fn from_io(error: &io::Error) -> Self {
+        let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        match tls {
+            Some(error) => Self::from_tls(error),
+            // Without an error of TLS, it is the connection that broke.
+            None => Self::Reset,
+        }
+    }
+
+    fn from_tls(error: &rustls::Error) -> Self {
+        use rustls::Error as E;
+        match error {
+            E::NoCertificatesPresented => Self::NoCertificate,
+            E::AlertReceived(description) => Self::PeerAlert(*description),
+            E::InvalidMessage(message) => Self::Malformed(format!("{message:?}")),
+            E::PeerSentOversizedRecord => Self::Malformed("a record that is too long".to_owned()),
+            E::InvalidCertificate(_) => Self::BadSignature,
+            E::PeerIncompatible(why) => incompatible(why),
+            other => Self::Protocol(other.to_string()),
+        }
+    }
+}
+
+fn incompatible(why: &PeerIncompatible) -> HandshakeError {
+    use PeerIncompatible as P;
+    match why {
+        P::ServerDoesNotSupportTls12Or13
+        | P::ServerTlsVersionIsDisabledByOurConfig
+        | P::SupportedVersionsExtensionRequired
+        | P::Tls12NotOffered
+        | P::Tls12NotOfferedOrEnabled => HandshakeError::NoCommonVersion,
+        P::NoCipherSuitesInCommon
+        | P::NoKxGroupsInCommon
+        | P::NoEcPointFormatsInCommon
+        | P::NoSignatureSchemesInCommon
+        | P::NoCertificateRequestSignatureSchemesInCommon
+        | P::NamedGroupsExtensionRequired
+        | P::KeyShareExtensionRequired
+        | P::SignatureAlgorithmsExtensionRequired
+        | P::EcPointsExtensionRequired
+        | P::UncompressedEcPointsRequired => HandshakeError::NoCommonCipher(format!("{why:?}")),
+        other => HandshakeError::Protocol(format!("{other:?}")),
+    }
+}
+
+/// The name as RFC 8446 §6 writes it.
+fn alert_word(alert: AlertDescription) -> String {
+    let name = alert.as_str().map_or_else(|| u8::from(alert).to_string(), str::to_owned);
+    let mut word = String::new();
+    for (index, c) in name.char_indices() {
+        if c.is_ascii_uppercase() && index > 0 && !name[..index].ends_with(|before: char| before.is_ascii_uppercase()) {
+            word.push('_');
+        }
+        word.push(c.to_ascii_lowercase());
+    }
+    word
+}
+
+fn alert_advice(alert: AlertDescription) -> &'static str {
+    match alert {
+        AlertDescription::UnknownCA | AlertDescription::CertificateUnknown | AlertDescription::BadCertificate => {
+            "its trust store lacks the CA of the server's certificate, or the certificate lacks the name it dialled"
+        }
+        AlertDescription::CertificateExpired => "it finds the server's certificate expired",
+        AlertDescription::UserCanceled => "it gave up",
+        _ => "see the client's log",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alert_is_named_as_in_the_rfc() {
+        let error = HandshakeError::PeerAlert(AlertDescription::UnknownCA);
+        assert!(error.to_string().contains("the alert unknown_ca: its trust store lacks"), "{error}");
+        assert_eq!(alert_word(AlertDescription::CertificateUnknown), "certificate_unknown");
+        assert_eq!(alert_word(AlertDescription::Unknown(200)), "200");
+    }
+
+    #[test]
+    fn a_broken_connection_is_told_from_a_tls_error() {
+        assert_eq!(HandshakeError::from_io(&io::ErrorKind::UnexpectedEof.into()), HandshakeError::Reset);
+        let tls = io::Error::new(io::ErrorKind::InvalidData, rustls::Error::NoCertificatesPresented);
+        assert_eq!(HandshakeError::from_io(&tls), HandshakeError::NoCertificate);
+    }
+}

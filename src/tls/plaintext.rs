@@ -1,0 +1,177 @@
+//! Tells a TLS ClientHello from what else arrives on the port, before rustls sees a byte.
+
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::error::HandshakeError;
+
+/// What a client that does not speak TLS seems to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PlaintextKind {
+    /// Monitoring, or a Java client before 3.9.4 looking for a read-write server (ZOOKEEPER-4819).
+    FourLetterWord,
+    /// A ZooKeeper client without TLS.
+    Zookeeper,
+    /// A health check or a browser.
+    Http,
+    /// Anything else; answered with a TLS alert, since it may be TLS of a kind that is no longer spoken.
+    Other,
+}
+
+impl PlaintextKind {
+    /// Every kind, for metrics.
+    pub const ALL: &'static [Self] = &[Self::FourLetterWord, Self::Zookeeper, Self::Http, Self::Other];
+
+    /// The word in labels and output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::FourLetterWord => "four_letter_word",
+            Self::Zookeeper => "zookeeper",
+            Self::Http => "http",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// First byte of a TLS record that carries a ClientHello.
+const HANDSHAKE: u8 = 0x16;
+/// Bytes that tell every kind apart.
+const ENOUGH: usize = 8;
+/// How long a client may take for those bytes once it has begun.
+const PATIENCE: Duration = Duration::from_millis(200);
+/// Between two looks at a client that sends byte by byte.
+const PAUSE: Duration = Duration::from_millis(10);
+
+const FOUR_LETTER_WORDS: [&[u8; 4]; 19] = [
+    b"conf",
+    b"cons",
+    b"crst",
+    b"dirs",
+    b"dump",
+    b"envi",
+    b"gtmk",
+    b"hash",
+    b"isro",
+    b"mntr",
+    b"ruok",
+    b"srst",
+    b"srvr",
+    b"stat",
+    b"stmk",
+    b"wchc",
+    b"wchp",
+    b"wchs",
+    // Telnet's interrupt sequence, which a server treats as a word.
+    b"\xff\xf4\xff\xfd",
+];
+const HTTP_METHODS: [&[u8]; 10] =
+    [b"GET ", b"HEAD ", b"POST ", b"PUT ", b"PATCH ", b"DELETE ", b"OPTIONS ", b"CONNECT ", b"TRACE ", b"PRI * "];
+
+/// Waits for the first byte; returns when it begins a TLS record.
+///
+/// # Errors
+/// `Probe` when the client goes away without a byte, `Plaintext` when it does not speak TLS, `Timeout` at the
+/// deadline.
+pub(crate) async fn expect_client_hello(tcp: &mut TcpStream, deadline: Instant) -> Result<(), HandshakeError> {
+    let mut first = [0_u8; ENOUGH];
+    let mut seen = match timeout_at(deadline, tcp.peek(&mut first)).await {
+        Err(_) => return Err(HandshakeError::Timeout),
+        Ok(Err(_) | Ok(0)) => return Err(HandshakeError::Probe),
+        Ok(Ok(seen)) => seen,
+    };
+    if first[0] == HANDSHAKE {
+        return Ok(());
+    }
+    let patience = deadline.min(Instant::now() + PATIENCE);
+    let kind = loop {
+        if let Some(kind) = classify(&first[..seen]) {
+            break kind;
+        }
+        if Instant::now() >= patience {
+            break PlaintextKind::Other;
+        }
+        // The socket stays readable while the bytes are left in it, so there is nothing to wait on but time.
+        sleep(PAUSE).await;
+        match tcp.peek(&mut first).await {
+            Ok(more) => seen = more,
+            Err(_) => break PlaintextKind::Other,
+        }
+    };
+    if kind == PlaintextKind::Other {
+        // Fatal unexpected_message, in the record version that every TLS client knows.
+        let _ = timeout_at(deadline, tcp.write_all(&[0x15, 3, 1, 0, 2, 2, 10])).await;
+    }
+    Err(HandshakeError::Plaintext(kind))
+}
+
+/// Sends our FIN behind what was written and throws away what the client still sends, so that the kernel does
+/// not answer it with a reset, which would take the alert from the client. Bounded in time and bytes.
+pub(crate) async fn close_gently(mut tcp: TcpStream) {
+    const LONGEST: Duration = Duration::from_millis(500);
+    const MOST: usize = 256 * 1024;
+    let deadline = Instant::now() + LONGEST;
+    let mut left = MOST;
+    if tcp.shutdown().await.is_err() {
+        return;
+    }
+    while let Ok(Ok(())) = timeout_at(deadline, tcp.readable()).await {
+        match discard(&tcp) {
+            Ok(0) => return,
+            Ok(count) => left = left.saturating_sub(count),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+        if left == 0 {
+            return;
+        }
+    }
+}
+
+/// Not inlined into the future above, which would have to hold the buffer.
+fn discard(tcp: &TcpStream) -> io::Result<usize> {
+    tcp.try_read(&mut [0_u8; 4096])
+}
+
+/// `None` when more bytes may still make it something.
+fn classify(bytes: &[u8]) -> Option<PlaintextKind> {
+    if bytes.first_chunk::<4>().is_some_and(|word| FOUR_LETTER_WORDS.contains(&word)) {
+        return Some(PlaintextKind::FourLetterWord);
+    }
+    if HTTP_METHODS.iter().any(|method| bytes.starts_with(method)) {
+        return Some(PlaintextKind::Http);
+    }
+    // ConnectRequest: length 44 or 45, protocolVersion 0, or ClickHouse's 10 and 11 for its own server.
+    if let Some([0, 0, 0, 44 | 45, 0, 0, 0, 0 | 10 | 11]) = bytes.first_chunk::<ENOUGH>() {
+        return Some(PlaintextKind::Zookeeper);
+    }
+    (bytes.len() >= ENOUGH).then_some(PlaintextKind::Other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_told_by_its_first_bytes() {
+        for (bytes, kind) in [
+            (&b"ruok"[..], Some(PlaintextKind::FourLetterWord)),
+            (b"isro\n", Some(PlaintextKind::FourLetterWord)),
+            (b"\xff\xf4\xff\xfd", Some(PlaintextKind::FourLetterWord)),
+            (b"GET / HTTP/1.1", Some(PlaintextKind::Http)),
+            (b"OPTIONS ", Some(PlaintextKind::Http)),
+            (b"\0\0\0\x2d\0\0\0\0", Some(PlaintextKind::Zookeeper)),
+            (b"\0\0\0\x2c\0\0\0\x0a", Some(PlaintextKind::Zookeeper)),
+            (b"\0\0\0\x2e\0\0\0\0", Some(PlaintextKind::Other)),
+            (b"\0\0\0\x2d\0\0\0", None),
+            (b"ruo", None),
+            (b"OPTION", None),
+            (b"SSH-2.0-", Some(PlaintextKind::Other)),
+        ] {
+            assert_eq!(classify(bytes), kind, "{bytes:?}");
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! Certificate revocation lists: parsed and verified once, then a look-up per certificate.
+//!
+//! Only complete CRLs of the certificate's own issuer are taken (RFC 5280 §5). Delta CRLs, indirect CRLs and
+//! CRLs for some reasons or some kinds of certificates are refused when they are loaded, because treating one
+//! as complete would let a revoked client in.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::Mutex;
+
+use x509_parser::extensions::ParsedExtension;
+use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Extension};
+
+use super::certificate::{Certificate, Signature, full_name_uris, verify_signed};
+use super::path::Trusted;
+use super::verifier::VerifyError;
+use super::{date, der, name};
+use crate::reason::Refusal;
+
+/// Issuer keys remembered per CRL; one CA has one key, or two around a roll-over.
+const KEYS_REMEMBERED: usize = 16;
+
+/// Which certificates of a path are looked up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RevocationScope {
+    /// Only the client's own certificate.
+    Leaf,
+    /// Every certificate but the trust anchor.
+    #[default]
+    Chain,
+}
+
+/// What happens to a certificate that no CRL in date covers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RevocationPolicy {
+    /// It passes.
+    Soft,
+    /// It is refused as `revocation_unknown`, once any CRL is configured.
+    #[default]
+    Hard,
+}
+
+/// How revocation is checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RevocationOptions {
+    /// Which certificates are looked up.
+    pub scope: RevocationScope,
+    /// What happens when a status is unknown.
+    pub policy: RevocationPolicy,
+}
+
+/// What metrics and `/status` tell of one CRL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CrlInfo {
+    /// The issuer's name, for people.
+    pub issuer: String,
+    /// The CRL number in decimal; version 1 CRLs have none.
+    pub number: Option<String>,
+    /// Unix seconds.
+    pub this_update: i64,
+    /// Unix seconds; some version 1 CRLs have none and never grow stale.
+    pub next_update: Option<i64>,
+    /// How many certificates it revokes.
+    pub entries: usize,
+}
+
+/// Why a CRL is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CrlError {
+    /// It is not a DER CRL.
+    #[error("it can't be parsed: {0}")]
+    Malformed(String),
+    /// It only lists changes to another CRL (RFC 5280 §5.2.4).
+    #[error("it is a delta CRL of {0}: give the complete CRL")]
+    Delta(String),
+    /// It lists certificates of other issuers (RFC 5280 §5.2.5, §5.3.3).
+    #[error("it is an indirect CRL of {0}: give the CRL that each CA signs for itself")]
+    Indirect(String),
+    /// It covers some certificates or some reasons only (RFC 5280 §5.2.5).
+    #[error("it is a partial CRL of {0} ({1}): give the complete CRL")]
+    Partial(String, &'static str),
+    /// A critical extension of the CRL or of an entry is not implemented.
+    #[error("the CRL of {0} has the critical extension {1}, which is not supported")]
+    UnknownCritical(String, String),
+    /// A version 2 CRL without a number (RFC 5280 §5.2.3).
+    #[error("the CRL of {0} has no CRL number: issue it with the crlNumber extension")]
+    NoNumber(String),
+    /// The trust store knows its issuer, and the signature is not the issuer's.
+    #[error("the signature of the CRL does not verify with the key of {0} in the trust store")]
+    BadSignature(String),
+    /// The trust store knows its issuer, which may not sign CRLs.
+    #[error("the keyUsage of {0} in the trust store lacks cRLSign")]
+    IssuerMayNotSign(String),
+}
+
+/// All CRLs, by issuer.
+pub(crate) struct Revocation {
+    crls: Vec<Crl>,
+    by_issuer: HashMap<Vec<u8>, Vec<usize>>,
+    options: RevocationOptions,
+}
+
+struct Crl {
+    der: Vec<u8>,
+    info: CrlInfo,
+    revoked: HashSet<Box<[u8]>>,
+    /// URIs of its distribution point; when there are any, it covers only certificates that name one of them.
+    uris: Vec<String>,
+    /// Issuer keys it was verified with, and the result.
+    verified: Mutex<Vec<(Box<[u8]>, bool)>>,
+}
+
+impl Revocation {
+    /// Parses the CRLs and verifies those whose issuer is in the trust store; errors carry the CRL's index.
+    pub(crate) fn new(
+        crls: Vec<Vec<u8>>,
+        options: RevocationOptions,
+        trusted: &Trusted,
+    ) -> Result<Self, Vec<(usize, CrlError)>> {
+        let mut read = Self { crls: Vec::new(), by_issuer: HashMap::new(), options };
+        let mut errors = Vec::new();
+        for (index, der) in crls.into_iter().enumerate() {
+            match Crl::parse(der).and_then(|(issuer, crl)| crl.check_trusted(&issuer, trusted).map(|()| (issuer, crl)))
+            {
+                Ok((issuer, crl)) => {
+                    read.by_issuer.entry(issuer).or_default().push(read.crls.len());
+                    read.crls.push(crl);
+                }
+                Err(error) => errors.push((index, error)),
+            }
+        }
+        if errors.is_empty() { Ok(read) } else { Err(errors) }
+    }
+
+    /// What there is, in the order it was given.
+    pub(crate) fn infos(&self) -> impl Iterator<Item = &CrlInfo> {
+        self.crls.iter().map(|crl| &crl.info)
+    }
+
+    /// Checks the certificates of a path, each with its issuer, leaf first; `now` is in Unix seconds.
+    pub(crate) fn check_path<'c>(
+        &self,
+        links: impl Iterator<Item = (&'c Certificate<'c>, &'c Certificate<'c>)>,
+        now: i64,
+    ) -> Result<(), VerifyError> {
+        if self.crls.is_empty() {
+            return Ok(());
+        }
+        let depth = match self.options.scope {
+            RevocationScope::Leaf => 1,
+            RevocationScope::Chain => usize::MAX,
+        };
+        for (subject, issuer) in links.take(depth) {
+            self.check(subject, issuer, now)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a pinned certificate whose issuer nobody knows when any CRL under its issuer's name lists it. The
+    /// CRL's signature can't be verified then, but the operator gave the file.
+    pub(crate) fn check_listed(&self, subject: &Certificate<'_>) -> Result<(), VerifyError> {
+        match self.of_issuer(subject).find(|crl| crl.lists(subject)) {
+            Some(crl) => Err(revoked(subject, crl)),
+            None => Ok(()),
+        }
+    }
+
+    fn of_issuer(&self, subject: &Certificate<'_>) -> impl Iterator<Item = &Crl> {
+        let indices = self.by_issuer.get(&name::canonical(subject.issuer()));
+        indices.into_iter().flatten().filter_map(|&index| self.crls.get(index))
+    }
+
+    fn check(&self, subject: &Certificate<'_>, issuer: &Certificate<'_>, now: i64) -> Result<(), VerifyError> {
+        let mut known = false;
+        let mut unknown = Unknown::Absent;
+        for crl in self.of_issuer(subject) {
+            if !issuer.may_sign_crls() {
+                unknown = unknown.max(Unknown::MayNotSign);
+            } else if !crl.verifies_with(issuer.public_key()) {
+                unknown = unknown.max(Unknown::BadSignature);
+            } else if crl.lists(subject) {
+                return Err(revoked(subject, crl));
+            } else if !crl.covers(subject) {
+                unknown = unknown.max(Unknown::OtherPoint);
+            } else if let Some(next) = crl.info.next_update.filter(|&next| now > next) {
+                unknown = unknown.max(Unknown::Stale(next));
+            } else if now < crl.info.this_update {
+                unknown = unknown.max(Unknown::Early(crl.info.this_update));
+            } else {
+                known = true;
+            }
+        }
+        if known || self.options.policy == RevocationPolicy::Soft {
+            return Ok(());
+        }
+        let detail = format!("{}: the CRL of {} {unknown}", subject.label(), name::text(subject.issuer()));
+        Err(VerifyError::new(Refusal::RevocationUnknown, detail))
+    }
+}
+
+/// Why no CRL answered; the greatest is told.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Unknown {
+    Absent,
+    BadSignature,
+    MayNotSign,
+    OtherPoint,
+    Early(i64),
+    Stale(i64),
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("is not configured: add it to tls.crls"),
+            Self::BadSignature => f.write_str("is signed with another key"),
+            Self::MayNotSign => f.write_str("can't be used, because the CA's keyUsage lacks cRLSign"),
+            Self::OtherPoint => f.write_str("is for another distribution point"),
+            Self::Early(at) => write!(f, "is not valid before {}: compare the clocks", date(*at)),
+            Self::Stale(at) => write!(f, "was due for renewal at {}: fetch the current one", date(*at)),
+        }
+    }
+}
+
+fn revoked(subject: &Certificate<'_>, crl: &Crl) -> VerifyError {
+    let detail = format!("{} was revoked by {}", subject.label(), crl.info.issuer);
+    VerifyError::new(Refusal::Revoked, detail)
+}
+
+impl Crl {
+    /// The canonical issuer name and the CRL.
+    fn parse(der: Vec<u8>) -> Result<(Vec<u8>, Self), CrlError> {
+        if der::signed(&der).is_none() {
+            return Err(CrlError::Malformed("it is not a DER CRL".to_owned()));
+        }
+        let (_, parsed) =
+            CertificateRevocationList::from_der(&der).map_err(|error| CrlError::Malformed(error.to_string()))?;
+        let tbs = &parsed.tbs_cert_list;
+        if tbs.signature != parsed.signature_algorithm {
+            return Err(CrlError::Malformed("it names two different signature algorithms".to_owned()));
+        }
+        let issuer = name::text(tbs.issuer.as_raw());
+        let mut uris = Vec::new();
+        let mut number = None;
+        for extension in parsed.extensions() {
+            read_extension(extension, &issuer, &mut number, &mut uris)?;
+        }
+        if parsed.version().is_some() && number.is_none() {
+            return Err(CrlError::NoNumber(issuer));
+        }
+        let mut revoked = HashSet::with_capacity(tbs.revoked_certificates.len());
+        for entry in &tbs.revoked_certificates {
+            entry.extensions().iter().try_for_each(|extension| check_entry(extension, &issuer))?;
+            revoked.insert(magnitude(entry.raw_serial()).into());
+        }
+        let info = CrlInfo {
+            issuer,
+            number,
+            this_update: tbs.this_update.timestamp(),
+            next_update: tbs.next_update.map(|time| time.timestamp()),
+            entries: revoked.len(),
+        };
+        let name = name::canonical(tbs.issuer.as_raw());
+        Ok((name, Self { info, revoked, uris, verified: Mutex::default(), der }))
+    }
+
+    /// When the trust store has the issuer, one of its keys must have signed the CRL and be allowed to.
+    fn check_trusted(&self, issuer: &[u8], trusted: &Trusted) -> Result<(), CrlError> {
+        let mut error = None;
+        for (_, certificate) in trusted.named(issuer).filter(|(_, certificate)| certificate.may_anchor()) {
+            if !self.verifies_with(certificate.public_key()) {
+                error.get_or_insert_with(|| CrlError::BadSignature(self.info.issuer.clone()));
+            } else if !certificate.may_sign_crls() {
+                error = Some(CrlError::IssuerMayNotSign(self.info.issuer.clone()));
+            } else {
+                return Ok(());
+            }
+        }
+        error.map_or(Ok(()), Err)
+    }
+
+    /// Whether this key signed the CRL; verified once per key.
+    fn verifies_with(&self, public_key: &[u8]) -> bool {
+        let mut verified = self.verified.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some((_, good)) = verified.iter().find(|(key, _)| **key == *public_key) {
+            return *good;
+        }
+        let good = der::signed(&self.der).is_some_and(|signed| verify_signed(&signed, public_key) == Signature::Good);
+        if verified.len() < KEYS_REMEMBERED {
+            verified.push((public_key.into(), good));
+        }
+        good
+    }
+
+    fn lists(&self, subject: &Certificate<'_>) -> bool {
+        self.revoked.contains(magnitude(subject.serial()))
+    }
+
+    fn covers(&self, subject: &Certificate<'_>) -> bool {
+        self.uris.is_empty() || subject.extensions.crl_uris.iter().any(|uri| self.uris.contains(uri))
+    }
+}
+
+fn read_extension(
+    extension: &X509Extension<'_>,
+    issuer: &str,
+    number: &mut Option<String>,
+    uris: &mut Vec<String>,
+) -> Result<(), CrlError> {
+    let oid = extension.oid.to_id_string();
+    match extension.parsed_extension() {
+        _ if oid == "2.5.29.27" => return Err(CrlError::Delta(issuer.to_owned())),
+        ParsedExtension::CRLNumber(value) => *number = Some(value.to_string()),
+        ParsedExtension::IssuingDistributionPoint(point) => {
+            let partial = |what| Err(CrlError::Partial(issuer.to_owned(), what));
+            if point.indirect_crl {
+                return Err(CrlError::Indirect(issuer.to_owned()));
+            }
+            if point.only_some_reasons.is_some() {
+                return partial("onlySomeReasons");
+            }
+            if point.only_contains_user_certs || point.only_contains_ca_certs || point.only_contains_attribute_certs {
+                return partial("only some kinds of certificates");
+            }
+            if let Some(name) = &point.distribution_point {
+                *uris = full_name_uris(name);
+                if uris.is_empty() {
+                    return partial("a distribution point without a URI");
+                }
+            }
+        }
+        ParsedExtension::AuthorityKeyIdentifier(_) => {}
+        _ if oid == "2.5.29.28" => {
+            return Err(CrlError::Malformed("its issuingDistributionPoint can't be parsed".to_owned()));
+        }
+        _ if extension.critical => return Err(CrlError::UnknownCritical(issuer.to_owned(), oid)),
+        _ => {}
+    }
+    Ok(())
+}
+
+fn check_entry(extension: &X509Extension<'_>, issuer: &str) -> Result<(), CrlError> {
+    match extension.oid.to_id_string().as_str() {
+        "2.5.29.29" => Err(CrlError::Indirect(issuer.to_owned())),
+        "2.5.29.21" | "2.5.29.24" | "2.5.29.23" => Ok(()),
+        oid if extension.critical => Err(CrlError::UnknownCritical(issuer.to_owned(), oid.to_owned())),
+        _ => Ok(()),
+    }
+}
+
+/// A serial number without padding: some CAs write one, some don't.
+fn magnitude(serial: &[u8]) -> &[u8] {
+    let start = serial.iter().position(|&byte| byte != 0).unwrap_or(serial.len().saturating_sub(1));
+    serial.get(start..).unwrap_or_default()
+}
+
+/// The name of a CRL in messages about its file.
+impl fmt::Display for CrlInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CRL {} of {}", self.number.as_deref().unwrap_or("without a number"), self.issuer)
+    }
+}

@@ -1,0 +1,433 @@
+//! Decides whether a client's certificate chain is acceptable. Pure: no I/O and no clock of its own, so that
+//! handshakes, `zoogate explain --at` and the revalidation of live connections judge by the same code.
+//!
+//! Three ways to be accepted:
+//! 1. The leaf is, byte for byte, a certificate of the trust store (a pin).
+//! 2. webpki finds a path to a CA of the trust store, and the path satisfies what webpki does not look at:
+//!    keyCertSign on every issuer, the leaf's keyUsage, our CRLs.
+//! 3. Our own search finds a path, for the few kinds of chains that webpki does not take (`path`).
+//!
+//! The dates of trust anchors are not looked at, as in webpki and in the JDK; their presence in the trust store
+//! is the operator's word.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::DistinguishedName;
+use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use sha2::{Digest, Sha256};
+
+use super::certificate::{Certificate, algorithms};
+use super::path::{Path, Search, Trusted, check_key_cert_sign};
+use super::revocation::{CrlError, CrlInfo, Revocation, RevocationOptions};
+use super::{hex, name};
+use crate::reason::Refusal;
+use crate::store::TrustStore;
+
+/// Longest chain that a client may send, the leaf included.
+pub const MAX_CHAIN: usize = 16;
+
+/// The certificates that clients are judged by, and the CRLs.
+pub struct ClientVerifier {
+    trusted: Trusted,
+    descriptions: Vec<Arc<Anchor>>,
+    /// Entries by SHA-256 of their DER.
+    pins: HashMap<[u8; 32], usize>,
+    anchors: Vec<TrustAnchor<'static>>,
+    /// Index in the trust store of each of `anchors`.
+    anchor_entries: Vec<usize>,
+    revocation: Revocation,
+    hints: Vec<DistinguishedName>,
+}
+
+/// The trust-store entry that a client was accepted by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Anchor {
+    /// The entry's alias, where the store has aliases.
+    pub alias: Option<String>,
+    /// SHA-256 of the certificate's DER.
+    pub sha256: [u8; 32],
+    /// The subject, for people.
+    pub subject: String,
+}
+
+/// An accepted chain: how long it holds and what it rests on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedChain {
+    /// Earliest notAfter of the leaf and the intermediates of the accepted path, Unix seconds. The anchor's
+    /// does not count.
+    pub not_after: i64,
+    /// The leaf's notBefore, Unix seconds.
+    pub leaf_not_before: i64,
+    /// The leaf's notAfter, Unix seconds.
+    pub leaf_not_after: i64,
+    /// The leaf's serial number, lower-case hex.
+    pub serial: String,
+    /// SHA-256 of the leaf's DER.
+    pub leaf_sha256: [u8; 32],
+    /// The trust-store entry that the path ends at; for a pin, the leaf itself.
+    pub anchor: Arc<Anchor>,
+    /// Whether the leaf itself is in the trust store.
+    pub pinned: bool,
+}
+
+/// Why a chain is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct VerifyError {
+    /// The word from the closed list.
+    pub refusal: Refusal,
+    /// Which certificate, what is wrong with it, and what to do, for people.
+    pub detail: String,
+    /// The leaf's subject for people, when it could be parsed.
+    pub subject: Option<String>,
+    /// The leaf's serial number in lower-case hex, when it could be parsed.
+    pub serial: Option<String>,
+}
+
+impl VerifyError {
+    pub(crate) fn new(refusal: Refusal, detail: String) -> Self {
+        Self { refusal, detail, subject: None, serial: None }
+    }
+
+    fn about(mut self, leaf: &Certificate<'_>) -> Self {
+        self.subject = Some(name::text(leaf.subject()));
+        self.serial = Some(hex(leaf.serial()));
+        self
+    }
+}
+
+/// Why clients can't be verified with these files.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VerifierError {
+    /// Nobody could ever connect.
+    #[error("the trust store has no certificate")]
+    Empty,
+    /// An entry can serve neither as a CA nor as a pinned client certificate.
+    #[error("the trust store's entry {entry} can't be used: {reason}")]
+    Certificate {
+        /// The alias, or the position from 1.
+        entry: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A CRL can't be taken.
+    #[error("CRL {}: {error}", index + 1)]
+    Crl {
+        /// Index in the list that was given.
+        index: usize,
+        /// What is wrong with it.
+        error: CrlError,
+    },
+}
+
+impl ClientVerifier {
+    /// Loads a trust store and the CRLs (DER).
+    ///
+    /// # Errors
+    /// Every entry and CRL that can't be used; see [`VerifierError`].
+    pub fn new(trust: &TrustStore, crls: Vec<Vec<u8>>, options: RevocationOptions) -> Result<Self, Vec<VerifierError>> {
+        let mut problems = Vec::new();
+        let trusted = read_trusted(trust, &mut problems);
+        let revocation = Revocation::new(crls, options, &trusted).map_err(|errors| {
+            errors.into_iter().map(|(index, error)| VerifierError::Crl { index, error }).collect::<Vec<_>>()
+        });
+        let revocation = match revocation {
+            Ok(revocation) if problems.is_empty() => revocation,
+            Ok(_) => return Err(problems),
+            Err(errors) => return Err([problems, errors].concat()),
+        };
+        let mut verifier = Self {
+            descriptions: Vec::new(),
+            pins: HashMap::new(),
+            anchors: Vec::new(),
+            anchor_entries: Vec::new(),
+            revocation,
+            hints: hints(&trusted),
+            trusted,
+        };
+        for (index, entry) in trust.certificates.iter().enumerate() {
+            let certificate = entry.certificate.clone();
+            verifier.descriptions.push(Arc::new(describe(entry.alias.clone(), &certificate)));
+            if verifier.trusted.certificates[index].may_anchor() {
+                let anchor = webpki::anchor_from_trusted_cert(&certificate).map(|anchor| anchor.to_owned());
+                let anchor = anchor.map_err(|error| vec![unusable(trust, index, error.to_string())])?;
+                verifier.anchors.push(anchor);
+                verifier.anchor_entries.push(index);
+            }
+            verifier.pins.entry(verifier.descriptions[index].sha256).or_insert(index);
+        }
+        Ok(verifier)
+    }
+
+    /// Judges a chain, leaf first, as it would be at `now`. The other certificates may come in any order and
+    /// may be useless.
+    ///
+    /// # Errors
+    /// The most telling reason when several apply.
+    pub fn verify(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<VerifiedChain, VerifyError> {
+        let Some((leaf, others)) = chain.split_first() else {
+            return Err(VerifyError::new(Refusal::NoCertificate, "the client sent no certificate".to_owned()));
+        };
+        if chain.len() > MAX_CHAIN {
+            let detail = format!("the client sent {} certificates; at most {MAX_CHAIN} are looked at", chain.len());
+            return Err(VerifyError::new(Refusal::Malformed, detail));
+        }
+        let leaf = Certificate::parse(CertificateDer::from(leaf.as_ref())).map_err(|error| {
+            VerifyError::new(Refusal::Malformed, format!("the client's certificate is unusable: {error}"))
+        })?;
+        self.judge(&leaf, others, now).map_err(|error| error.about(&leaf))
+    }
+
+    /// The CRLs, in the order in which they were given.
+    pub fn crls(&self) -> impl Iterator<Item = &CrlInfo> {
+        self.revocation.infos()
+    }
+
+    /// The trust store's certificates, with what they are called.
+    pub(crate) fn trusted(&self) -> impl Iterator<Item = (&Certificate<'static>, &Anchor)> {
+        self.trusted.certificates.iter().zip(self.descriptions.iter().map(|anchor| &**anchor))
+    }
+
+    /// The CA names that a client is told to choose its certificate by; empty when there are too many to send.
+    pub(crate) fn hints(&self) -> &[DistinguishedName] {
+        &self.hints
+    }
+
+    fn judge(
+        &self,
+        leaf: &Certificate<'_>,
+        others: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<VerifiedChain, VerifyError> {
+        let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        leaf.check_validity(seconds)?;
+        leaf.check_key()?;
+        leaf.check_client_usage()?;
+        // What can't be parsed can't be an issuer; a client may send such certificates beside those that matter.
+        let presented: Vec<Certificate<'_>> =
+            others.iter().filter_map(|der| Certificate::parse(CertificateDer::from(der.as_ref())).ok()).collect();
+        if let Some(entry) = self.pin(leaf) {
+            self.check_pin(leaf, &presented, seconds)?;
+            return Ok(self.accepted(leaf, Found { entry, not_after: leaf.not_after }));
+        }
+        let refused = match self.webpki_path(leaf, others, &presented, now) {
+            Ok(found) => return Ok(self.accepted(leaf, found)),
+            Err(error) => error,
+        };
+        let search = Search::new(&self.trusted, &presented, seconds, |path: &Path<'_>| self.check_path(path, seconds));
+        match search.run(leaf) {
+            Ok(path) if ours_to_judge(&refused) => Ok(self.accepted(leaf, Found::of(&path))),
+            Err(error) if refusal_of(&refused) != Refusal::NameConstraints => Err(error),
+            Ok(_) | Err(_) => {
+                let detail = format!("the path of {} is refused: {refused}", leaf.label());
+                Err(VerifyError::new(refusal_of(&refused), detail))
+            }
+        }
+    }
+
+    fn pin(&self, leaf: &Certificate<'_>) -> Option<usize> {
+        let sha256: [u8; 32] = Sha256::digest(leaf.der()).into();
+        let entry = *self.pins.get(&sha256)?;
+        (self.trusted.certificates.get(entry)?.der() == leaf.der()).then_some(entry)
+    }
+
+    /// The trust store names this very certificate, so only its revocation is left to check.
+    fn check_pin(&self, leaf: &Certificate<'_>, presented: &[Certificate<'_>], now: i64) -> Result<(), VerifyError> {
+        if leaf.is_self_issued() {
+            return Ok(());
+        }
+        self.revocation.check_listed(leaf)?;
+        let issuer_name = name::canonical(leaf.issuer());
+        let trusted = self.trusted.named(&issuer_name).map(|(_, certificate)| certificate);
+        let sent = presented.iter().filter(|certificate| name::canonical(certificate.subject()) == issuer_name);
+        match trusted.map(|it| it as &Certificate<'_>).chain(sent).find(|issuer| leaf.check_signature(issuer).is_ok()) {
+            Some(issuer) => self.revocation.check_path(std::iter::once((leaf, issuer)), now),
+            None => Ok(()),
+        }
+    }
+
+    fn webpki_path(
+        &self,
+        leaf: &Certificate<'_>,
+        others: &[CertificateDer<'_>],
+        presented: &[Certificate<'_>],
+        now: UnixTime,
+    ) -> Result<Found, webpki::Error> {
+        let found = RefCell::new(None);
+        let leaf_der = CertificateDer::from(leaf.der());
+        let end_entity = webpki::EndEntityCert::try_from(&leaf_der)?;
+        let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        let check = |path: &webpki::VerifiedPath<'_>| {
+            let path = self.path_of(path, leaf, presented).ok_or(webpki::Error::UnknownIssuer)?;
+            // The search that follows a refusal finds this reason again, with its words.
+            self.check_path(&path, seconds).map_err(|_| webpki::Error::CertDistrusted)?;
+            found.replace(Some(Found::of(&path)));
+            Ok(())
+        };
+        end_entity.verify_for_usage(algorithms(), &self.anchors, others, now, ClientPurpose, None, Some(&check))?;
+        found.take().ok_or(webpki::Error::UnknownIssuer)
+    }
+
+    /// A path of webpki in our own terms.
+    fn path_of<'p>(
+        &'p self,
+        path: &webpki::VerifiedPath<'_>,
+        leaf: &'p Certificate<'p>,
+        presented: &'p [Certificate<'p>],
+    ) -> Option<Path<'p>> {
+        let position = self.anchors.iter().position(|anchor| std::ptr::eq(anchor, path.anchor()))?;
+        let entry = *self.anchor_entries.get(position)?;
+        let intermediates = path
+            .intermediate_certificates()
+            .map(|certificate| presented.iter().find(|candidate| *candidate.der() == *certificate.der()))
+            .collect::<Option<_>>()?;
+        Some(Path { leaf, intermediates, anchor: self.trusted.certificates.get(entry)?, entry })
+    }
+
+    /// What a path of webpki or of our own search must satisfy beyond signatures and dates.
+    fn check_path(&self, path: &Path<'_>, now: i64) -> Result<(), VerifyError> {
+        for (_, issuer) in path.links() {
+            check_key_cert_sign(issuer)?;
+        }
+        self.revocation.check_path(path.links(), now)
+    }
+
+    fn accepted(&self, leaf: &Certificate<'_>, found: Found) -> VerifiedChain {
+        let anchor = Arc::clone(&self.descriptions[found.entry]);
+        let leaf_sha256: [u8; 32] = Sha256::digest(leaf.der()).into();
+        VerifiedChain {
+            not_after: found.not_after,
+            leaf_not_before: leaf.not_before,
+            leaf_not_after: leaf.not_after,
+            serial: hex(leaf.serial()),
+            pinned: anchor.sha256 == leaf_sha256,
+            leaf_sha256,
+            anchor,
+        }
+    }
+}
+
+impl fmt::Debug for ClientVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientVerifier").field("trusted", &self.descriptions).finish_non_exhaustive()
+    }
+}
+
+/// What an accepted path comes to.
+struct Found {
+    entry: usize,
+    not_after: i64,
+}
+
+impl Found {
+    fn of(path: &Path<'_>) -> Self {
+        let not_after = path.links().map(|(certificate, _)| certificate.not_after).min();
+        Self { entry: path.entry, not_after: not_after.unwrap_or(path.leaf.not_after) }
+    }
+}
+
+/// The extendedKeyUsage of a path of a TLS client: absent, or with clientAuth or anyExtendedKeyUsage, as the JDK
+/// takes it. webpki's own `KeyUsage::client_auth()` does not know anyExtendedKeyUsage.
+struct ClientPurpose;
+
+impl webpki::ExtendedKeyUsageValidator for ClientPurpose {
+    fn validate(&self, purposes: webpki::KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
+        let any: &[usize] = &[2, 5, 29, 37, 0];
+        let present =
+            purposes.map(|purpose| Ok(purpose?.to_decoded_oid())).collect::<Result<Vec<_>, webpki::Error>>()?;
+        if present.is_empty() || present.iter().any(|oid| oid == webpki::KeyUsage::CLIENT_AUTH_REPR || oid == any) {
+            return Ok(());
+        }
+        let required = webpki::KeyUsage::client_auth();
+        Err(webpki::Error::RequiredEkuNotFoundContext(webpki::RequiredEkuNotFoundContext { required, present }))
+    }
+}
+
+/// Whether a refusal by webpki is for something that our own search is meant to accept.
+fn ours_to_judge(error: &webpki::Error) -> bool {
+    matches!(
+        error,
+        webpki::Error::UnsupportedCertVersion
+            | webpki::Error::CaUsedAsEndEntity
+            | webpki::Error::UnknownIssuer
+            | webpki::Error::PathLenConstraintViolated
+            // Our own check refused one path; the search may know another.
+            | webpki::Error::CertDistrusted
+    )
+}
+
+/// The word for a refusal by webpki where our own search has no better one.
+fn refusal_of(error: &webpki::Error) -> Refusal {
+    use webpki::Error as E;
+    match error {
+        E::CertExpired { .. } => Refusal::Expired,
+        E::CertNotValidYet { .. } => Refusal::NotYetValid,
+        E::UnknownIssuer => Refusal::UnknownCa,
+        E::CertRevoked | E::CertDistrusted => Refusal::Revoked,
+        E::EmptyEkuExtension | E::RequiredEkuNotFoundContext(_) => Refusal::BadUsage,
+        E::CaUsedAsEndEntity | E::EndEntityUsedAsCa | E::PathLenConstraintViolated | E::MaximumPathDepthExceeded => {
+            Refusal::BadCa
+        }
+        E::NameConstraintViolation
+        | E::MalformedNameConstraint
+        | E::InvalidNetworkMaskConstraint
+        | E::MaximumNameConstraintComparisonsExceeded => Refusal::NameConstraints,
+        E::UnsupportedCriticalExtension | E::UnsupportedNameType => Refusal::UnsupportedExtension,
+        E::InvalidSignatureForPublicKey => Refusal::BadSignature,
+        E::UnsupportedSignatureAlgorithmContext(_) | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => {
+            Refusal::WeakKey
+        }
+        // The rest are ways of being badly encoded; webpki may add to them.
+        _ => Refusal::Malformed,
+    }
+}
+
+fn read_trusted(trust: &TrustStore, problems: &mut Vec<VerifierError>) -> Trusted {
+    let mut trusted = Trusted::default();
+    for (index, entry) in trust.certificates.iter().enumerate() {
+        match Certificate::parse(entry.certificate.clone()) {
+            Ok(certificate) => {
+                trusted.by_name.entry(name::canonical(certificate.subject())).or_default().push(index);
+                trusted.certificates.push(certificate);
+            }
+            Err(reason) => problems.push(unusable(trust, index, reason)),
+        }
+    }
+    if trust.certificates.is_empty() {
+        problems.push(VerifierError::Empty);
+    }
+    trusted
+}
+
+fn unusable(trust: &TrustStore, index: usize, reason: String) -> VerifierError {
+    let alias = trust.certificates.get(index).and_then(|entry| entry.alias.clone());
+    VerifierError::Certificate { entry: alias.unwrap_or_else(|| format!("number {}", index + 1)), reason }
+}
+
+fn describe(alias: Option<String>, certificate: &CertificateDer<'_>) -> Anchor {
+    let subject = Certificate::parse(CertificateDer::from(certificate.as_ref()))
+        .map_or_else(|_| String::new(), |parsed| name::text(parsed.subject()));
+    Anchor { alias, sha256: Sha256::digest(certificate).into(), subject }
+}
+
+/// Java clients choose a certificate by these names, so a pinned certificate adds its issuer's.
+fn hints(trusted: &Trusted) -> Vec<DistinguishedName> {
+    const MAX_NAMES: usize = 64;
+    const MAX_BYTES: usize = 16 * 1024;
+    let mut names: Vec<&[u8]> = Vec::new();
+    for certificate in &trusted.certificates {
+        let issuer = (!certificate.may_anchor()).then(|| certificate.issuer());
+        for name in std::iter::once(certificate.subject()).chain(issuer) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    if names.len() > MAX_NAMES || names.iter().map(|name| name.len()).sum::<usize>() > MAX_BYTES {
+        return Vec::new();
+    }
+    names.into_iter().map(|name| DistinguishedName::from(name.to_vec())).collect()
+}
