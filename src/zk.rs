@@ -1,11 +1,12 @@
 //! Wire facts of the ZooKeeper client protocol, versions 3.4 to 3.9: frames, the few records that zoogate
 //! reads or writes, opcodes and four-letter words. Strings are bytes here: Java writes CESU-8.
 
+pub mod editor;
 pub mod four_letter_word;
 pub mod frame;
 pub mod opcode;
 pub mod record;
-pub mod scanner;
+pub mod session_password;
 
 /// The port a plaintext ZooKeeper listens on by default (`clientPort`).
 pub const CLIENT_PORT: u16 = 2181;

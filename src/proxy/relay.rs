@@ -3,7 +3,6 @@
 //! Bytes pass through one scratch buffer per thread, so a connection owns a buffer only while a sink can't
 //! keep up, and then its source isn't read: back-pressure in both directions.
 
-mod injected;
 mod judge;
 mod outstanding;
 mod pipe;
@@ -19,8 +18,8 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-pub(crate) use injected::Injected;
 pub use judge::Bounds;
+pub(crate) use judge::injected_xids;
 
 use super::record::ConnectionRecord;
 use crate::metrics::{ConnectionState, Direction, Metrics, Peer};
@@ -43,8 +42,8 @@ thread_local! {
 pub(crate) struct Terms<'a> {
     /// What the client may send.
     pub(crate) bounds: Bounds,
-    /// The injected packets whose replies the client must not see.
-    pub(crate) injected: Injected,
+    /// How many packets were injected; the client must not see their replies.
+    pub(crate) injected: usize,
     /// How long the server may take to answer them.
     pub(crate) answer_within: Duration,
     pub(crate) drain: Drain,
@@ -79,8 +78,8 @@ struct Relay<'a, C, U> {
     to_upstream: Pipe,
     to_client: Pipe,
     judge: Judge,
-    /// Dropped once every injected packet is answered.
-    injected: Option<Box<Awaited>>,
+    /// When the injected packets must be answered; `None` once they are.
+    answer_by: Option<Pin<Box<Sleep>>>,
     /// The client will send no more.
     client_done: bool,
     /// ZooKeeper takes no more; what it has sent may still be on its way.
@@ -93,31 +92,19 @@ struct Relay<'a, C, U> {
     record: &'a mut ConnectionRecord,
 }
 
-/// Injected packets that the server has not answered yet.
-struct Awaited {
-    replies: Injected,
-    since: Instant,
-    deadline: Pin<Box<Sleep>>,
-}
-
 impl<'a, C, U> Relay<'a, C, U>
 where
     C: AsyncRead + AsyncWrite + Unpin,
     U: AsyncRead + AsyncWrite + Unpin,
 {
     fn new(client: &'a mut C, upstream: &'a mut U, terms: Terms<'a>) -> Self {
-        let awaited = |replies| Awaited {
-            replies,
-            since: Instant::now(),
-            deadline: Box::pin(tokio::time::sleep(terms.answer_within)),
-        };
         Self {
             client,
             upstream,
             to_upstream: Pipe::default(),
             to_client: Pipe::default(),
-            judge: Judge::new(terms.bounds, Arc::clone(&terms.metrics)),
-            injected: (!terms.injected.done()).then(|| Box::new(awaited(terms.injected))),
+            judge: Judge::new(terms.bounds, terms.injected, Arc::clone(&terms.metrics)),
+            answer_by: (terms.injected > 0).then(|| Box::pin(tokio::time::sleep(terms.answer_within))),
             client_done: false,
             upstream_deaf: false,
             upstream_done: None,
@@ -148,8 +135,11 @@ where
                 break;
             }
         }
-        if let Some(awaited) = &mut self.injected
-            && awaited.deadline.as_mut().poll(cx).is_ready()
+        if self.judge.injections_answered() {
+            self.answer_by = None;
+        }
+        if let Some(deadline) = &mut self.answer_by
+            && deadline.as_mut().poll(cx).is_ready()
         {
             return Poll::Ready(Ending::UpstreamTimeout);
         }
@@ -184,10 +174,11 @@ where
 
     fn take_requests(&mut self, cx: &mut Context<'_>, chunk: &[u8]) -> Result<(), Ending> {
         self.client_done = chunk.is_empty();
-        let (allowed, verdict) = match self.judge.requests(chunk, Instant::now()) {
-            Ok(()) => (chunk, Ok(())),
-            Err(stop) => (&chunk[..stop.before], Err(stop.error)),
+        let (passed, verdict) = match self.judge.requests(chunk, Instant::now()) {
+            Ok(passed) => (passed, Ok(())),
+            Err(stopped) => (stopped.passed, Err(stopped.ending)),
         };
+        let allowed = passed.output();
         let traffic = self.record.traffic();
         traffic.received += allowed.len() as u64;
         traffic.requests = self.judge.seen;
@@ -225,35 +216,11 @@ where
             return Ok(());
         }
         self.metrics.count_bytes(Peer::Upstream, Direction::Received, chunk.len() as u64);
-        let mut filtered = Vec::new();
-        let chunk = if self.injected.is_some() {
-            self.swallow(chunk, &mut filtered)?;
-            &filtered
-        } else {
-            chunk
-        };
-        self.judge.replies(chunk, Instant::now()).map_err(|stop| stop.error)?;
-        self.record.traffic().sent += chunk.len() as u64;
-        self.metrics.count_bytes(Peer::Client, Direction::Sent, chunk.len() as u64);
-        self.to_client.push(cx, self.client, chunk).map_err(|_| self.client_broke())
-    }
-
-    /// Takes the replies to injected packets out of a chunk.
-    fn swallow(&mut self, chunk: &[u8], rest: &mut Vec<u8>) -> Result<(), Ending> {
-        let Some(awaited) = &mut self.injected else { return Ok(()) };
-        match awaited.replies.filter(chunk, rest) {
-            Ok(swallowed) => {
-                (0..swallowed).for_each(|_| self.metrics.injection_answered(true, awaited.since.elapsed()));
-            }
-            Err(ending) => {
-                self.metrics.injection_answered(false, awaited.since.elapsed());
-                return Err(ending);
-            }
-        }
-        if awaited.replies.done() {
-            self.injected = None;
-        }
-        Ok(())
+        let passed = self.judge.replies(chunk, Instant::now()).map_err(|stopped| stopped.ending)?;
+        let passed = passed.output();
+        self.record.traffic().sent += passed.len() as u64;
+        self.metrics.count_bytes(Peer::Client, Direction::Sent, passed.len() as u64);
+        self.to_client.push(cx, self.client, passed).map_err(|_| self.client_broke())
     }
 
     /// Decides whether the connection is over, once neither direction can move.
@@ -265,8 +232,7 @@ where
         if let Some(ending) = self.upstream_done.filter(|_| delivered) {
             return Poll::Ready(ending);
         }
-        let quiet =
-            delivered && self.to_upstream.is_empty() && self.judge.between_requests() && self.injected.is_none();
+        let quiet = delivered && self.to_upstream.is_empty() && self.judge.between_requests();
         if self.client_done && quiet {
             return Poll::Ready(Ending::ClientClosed);
         }

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::admission::Authorized;
 use super::farewell;
-use super::relay::Injected;
+use super::relay::injected_xids;
 use crate::credential::Credential;
 use crate::reason::Ending;
 use crate::secret::Secret;
@@ -38,7 +38,8 @@ pub(crate) enum Opening {
 pub(crate) struct Open {
     pub(super) client: ClientStream,
     pub(super) upstream: TcpStream,
-    pub(super) injected: Injected,
+    /// How many packets were injected.
+    pub(super) injected: usize,
     pub(super) session: Session,
 }
 
@@ -131,7 +132,7 @@ pub(crate) async fn open(
     let Authorized { mut client, credentials } = authorized;
     let packets = auth_packets(&credentials);
     match negotiate(&mut client, &mut upstream, request, packets.expose(), within).await {
-        Ok(session) => Ok(Open { client, upstream, injected: Injected::new(credentials.len()), session }),
+        Ok(session) => Ok(Open { client, upstream, injected: credentials.len(), session }),
         Err(error) => {
             farewell::bid(client).await;
             Err(error)
@@ -142,7 +143,7 @@ pub(crate) async fn open(
 /// The credentials as frames, with the xids that mark their replies.
 fn auth_packets(credentials: &[Credential]) -> Secret {
     let packet = |(credential, xid): (&Credential, i32)| auth_packet(xid, SCHEME, credential.auth_data().expose());
-    Secret::new(credentials.iter().zip(Injected::xids()).flat_map(packet).collect())
+    Secret::new(credentials.iter().zip(injected_xids()).flat_map(packet).collect())
 }
 
 /// [`open`], on any streams.
