@@ -36,6 +36,8 @@ pub struct Config {
     pub tls: Tls,
     /// What a certificate becomes.
     pub identity: Identity,
+    /// Whose a session is.
+    pub session: Session,
     /// What one client, or all of them, may take.
     pub limits: Limits,
     /// Four-letter words that are passed on.
@@ -174,6 +176,13 @@ pub enum Inject {
     },
     /// Nothing.
     None,
+}
+
+/// `session`: whose a session is.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// The secrets by which sessions are bound to the identities that open them; sessions are free without.
+    pub binding: Option<PathBuf>,
 }
 
 /// `limits`: what one client, or all of them, may take.

@@ -16,7 +16,9 @@
 pub mod credential;
 pub mod identity;
 pub mod reason;
+pub mod seal;
 pub mod secret;
+pub mod translate;
 pub mod zk;
 
 // Layer 1: capabilities.

@@ -21,7 +21,7 @@ use crate::zk::opcode::Opcode;
 
 pub use label::{
     AcceptError, CertificateRole, ConnectionState, Direction, FourLetterWordResult, HandshakeResult, InjectionResult,
-    Peer, ProbeKind, SessionOpening, TlsVersion, UpstreamState,
+    Peer, ProbeKind, SessionOpening, SessionRefusal, TlsVersion, UpstreamState,
 };
 use label::{Children, Label};
 pub use material::{CertificateValidity, CrlValidity};
@@ -49,6 +49,7 @@ pub struct Metrics {
     injection_duration: Histogram,
     opening_duration: Histogram,
     openings: Children<SessionOpening, IntCounter>,
+    sessions_refused: Children<SessionRefusal, IntCounter>,
     requests: Children<Opcode, IntCounter>,
     request_duration: Children<Opcode, Histogram>,
     notifications: IntCounter,
@@ -85,6 +86,7 @@ impl Metrics {
             injection_duration: family::AUTH_INJECTION_DURATION.histogram(registry)?,
             opening_duration: family::SESSION_OPENING_DURATION.histogram(registry)?,
             openings: family::SESSION_OPENINGS.counters(registry)?,
+            sessions_refused: family::SESSIONS_REFUSED.counters(registry)?,
             requests: family::REQUESTS.counters(registry)?,
             request_duration: family::REQUEST_DURATION.histograms(registry)?,
             notifications: family::NOTIFICATIONS.counter(registry)?,
@@ -171,6 +173,11 @@ impl Metrics {
         if let Some(elapsed) = elapsed {
             observe(&self.opening_duration, elapsed);
         }
+    }
+
+    /// Counts a client that wanted a session that is not its own.
+    pub fn session_refused(&self, refusal: SessionRefusal) {
+        self.sessions_refused.of(refusal).inc();
     }
 
     /// Counts a request forwarded to ZooKeeper.

@@ -117,6 +117,9 @@ words! {
         UpstreamRefused => "upstream_refused",
         /// ZooKeeper answered that the session has expired; the answer was passed on.
         SessionExpired => "session_expired",
+        /// The client may not resume the session: its identity did not open it, or its password is none that
+        /// zoogate gave out. It was told that the session has expired, and ZooKeeper was told nothing.
+        SessionRefused => "session_refused",
         /// ZooKeeper refused the injected credential (error -115).
         AuthFailed => "auth_failed",
         /// The client sent a frame longer than `limits.frame`.

@@ -1,9 +1,11 @@
 //! Wire facts of the ZooKeeper client protocol, versions 3.4 to 3.9: frames, the few records that zoogate
 //! reads or writes, opcodes and four-letter words. Strings are bytes here: Java writes CESU-8.
 
+pub mod acl;
 pub mod editor;
 pub mod four_letter_word;
 pub mod frame;
+pub mod jute;
 pub mod opcode;
 pub mod record;
 pub mod session_password;

@@ -75,7 +75,7 @@ fn the_smallest_file_is_enough_and_defaults_are_careful() {
     assert_eq!(config.tls.revocation_policy, RevocationPolicy::Hard);
     assert!(config.tls.crls.is_empty());
     assert!(matches!(config.identity.inject, Inject::Digest { .. }));
-    assert_eq!(config.limits.connections, 10_000);
+    assert_eq!(config.limits.connections, 8_000);
     assert_eq!(config.limits.frame, 1024 * 1024 + 1024);
     assert_eq!(config.four_letter_words.allow, ["ruok", "srvr", "isro"]);
     assert_eq!(config.shutdown.delay, Duration::ZERO);

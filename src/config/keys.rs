@@ -71,7 +71,12 @@ pub const KEYS: &[Key] = &[
         "the secret that credentials are derived from; the same file beside every server",
     ),
     key("identity.digest_algorithm", Written("sha1"), "how the servers hash digest credentials"),
-    key("limits.connections", Written("10000"), "client connections at a time; more wait in the backlog"),
+    key(
+        "session.binding",
+        Depends("`on` if there is an `identity.secret_file`"),
+        "`on` lets a session be resumed by the identity that opened it and by nobody else",
+    ),
+    key("limits.connections", Written("8000"), "client connections at a time; more wait in the backlog"),
     key("limits.handshake_timeout", Written("10s"), "from accept to a verified client certificate"),
     key("limits.open_timeout", Written("10s"), "from there to a complete ConnectRequest"),
     key("limits.frame", Written("1025KiB"), "longest request of a client; ZooKeeper's `jute.maxbuffer` and some slack"),

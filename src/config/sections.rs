@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, thread, time::Duration};
 
 use super::{
     Admin, Config, ConfigError, FourLetterWords, Identity, Inject, KeyStoreFiles, Limits, Listen, Log, Problem,
-    Revocation, RevocationPolicy, Runtime, Shutdown, Tcp, Tls, TrustStoreFiles, Upstream, UpstreamAddress,
+    Revocation, RevocationPolicy, Runtime, Session, Shutdown, Tcp, Tls, TrustStoreFiles, Upstream, UpstreamAddress,
     UpstreamSource, raw,
     reader::{Origin, Reader},
     value,
@@ -29,7 +29,9 @@ pub(super) fn read(text: &str, origin: &Origin) -> Result<Config, ConfigError> {
     let listen = listen(r, addresses.listen);
     let upstream = upstream(r, addresses.upstream);
     let tls = tls(r);
-    let identity = identity(r);
+    let secret_file = r.optional("identity.secret_file", value::path);
+    let identity = identity(r, secret_file.as_ref());
+    let session = session(r, secret_file.as_ref());
     let limits = limits(r);
     let four_letter_words = four_letter_words(r);
     let shutdown = shutdown(r);
@@ -43,6 +45,7 @@ pub(super) fn read(text: &str, origin: &Origin) -> Result<Config, ConfigError> {
             upstream: upstream?,
             tls: tls?,
             identity: identity?,
+            session: session?,
             limits: limits?,
             four_letter_words: four_letter_words?,
             shutdown: shutdown?,
@@ -208,20 +211,30 @@ fn key_store(r: &mut Reader<'_>) -> Option<KeyStoreFiles> {
     })
 }
 
-fn identity(r: &mut Reader<'_>) -> Option<Identity> {
+/// A secret file that is wrong is no file here, and one that is not written is `Some(None)`.
+type SecretFile<'a> = Option<&'a Option<PathBuf>>;
+
+fn identity(r: &mut Reader<'_>, secret_file: SecretFile<'_>) -> Option<Identity> {
     let from = r.value("identity.from", value::word);
     let digests = r.value("identity.inject", value::choice(&[("digest", true), ("none", false)]));
-    let secret_file: Option<Option<PathBuf>> = r.optional("identity.secret_file", value::path);
     let algorithm = r.value("identity.digest_algorithm", value::word);
-    if digests == Some(true) && secret_file == Some(None) {
+    if digests == Some(true) && secret_file == Some(&None) {
         let message = "is required for `identity.inject: digest`; `zoogate secret` makes a secret";
         r.problem("identity.secret_file", message);
     }
     let inject = match digests? {
-        true => Inject::Digest { secret_file: secret_file??, algorithm: algorithm? },
+        true => Inject::Digest { secret_file: secret_file?.clone()?, algorithm: algorithm? },
         false => Inject::None,
     };
     Some(Identity { from: from?, inject })
+}
+
+fn session(r: &mut Reader<'_>, secret_file: SecretFile<'_>) -> Option<Session> {
+    let binding = r.optional("session.binding", value::choice(&[("on", true), ("off", false)]))?;
+    if binding == Some(true) && secret_file == Some(&None) {
+        r.problem("session.binding", "needs `identity.secret_file`; `zoogate secret` makes a secret");
+    }
+    Some(Session { binding: secret_file?.clone().filter(|_| binding != Some(false)) })
 }
 
 fn limits(r: &mut Reader<'_>) -> Option<Limits> {

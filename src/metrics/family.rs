@@ -88,6 +88,11 @@ pub(super) const SESSION_OPENING_DURATION: Family = Family::new(
 pub(super) const SESSION_OPENINGS: Family =
     Family::new("zoogate_session_openings_total", "ConnectRequests passed to ZooKeeper, by its answer.")
         .by(&["result"]);
+pub(super) const SESSIONS_REFUSED: Family = Family::new(
+    "zoogate_sessions_refused_total",
+    "ConnectRequests for a session that is not the client's, answered as expired without asking ZooKeeper.",
+)
+.by(&["reason"]);
 pub(super) const REQUESTS: Family =
     Family::new("zoogate_requests_total", "Requests of clients forwarded to ZooKeeper, by opcode.").by(&["opcode"]);
 pub(super) const REQUEST_DURATION: Family = Family::new(

@@ -198,6 +198,18 @@ labels! {
 }
 
 labels! {
+    /// Why a client may not resume a session.
+    SessionRefusal {
+        /// The session is live here, and another identity's.
+        OtherIdentity => "other_identity",
+        /// The password is the one that anybody can compute, or that ZooKeeper gave out before the gate was there.
+        Unsealed => "unsealed",
+        /// The password is none that zoogate gave to this identity for this session.
+        WrongPassword => "wrong_password",
+    }
+}
+
+labels! {
     /// What came of a four-letter word inside TLS.
     FourLetterWordResult {
         /// On the allow-list; ZooKeeper's answer was passed on.

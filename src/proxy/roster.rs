@@ -1,4 +1,4 @@
-//! Who is connected: one entry per client certificate, however many connections it has.
+//! Who is connected: one entry per client certificate, however many connections it has, and whose each session is.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -6,10 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::admission::ClientName;
 
-/// The certificates of the live connections that passed admission.
+/// The certificates and sessions of the live connections that passed admission.
 #[derive(Debug, Default)]
 pub struct Roster {
-    entries: Mutex<HashMap<String, Present>>,
+    present: Mutex<Lists>,
+}
+
+#[derive(Debug, Default)]
+struct Lists {
+    /// By the certificate's SHA-256.
+    certificates: HashMap<String, Present>,
+    /// The identity of each live session's newest connection, by session id.
+    sessions: HashMap<i64, Arc<str>>,
 }
 
 /// A certificate in use.
@@ -34,15 +42,18 @@ pub struct Present {
 pub(crate) struct Place {
     roster: Arc<Roster>,
     sha256: String,
+    /// This connection's own allocation, which tells its session from one that has moved on.
+    identity: Arc<str>,
+    session: Option<i64>,
 }
 
 impl Roster {
     /// Enters a connection.
     pub(crate) fn enter(self: &Arc<Self>, client: &ClientName) -> Place {
-        let place = Place { roster: Arc::clone(self), sha256: client.sha256.clone() };
-        let mut entries = self.lock();
-        let present = entries.entry(client.sha256.clone()).or_insert_with(|| Present {
-            identity: client.identity.as_ref().map(ToString::to_string).unwrap_or_default(),
+        let identity = client.identity.as_ref().map(ToString::to_string).unwrap_or_default();
+        let mut lists = self.lock();
+        let present = lists.certificates.entry(client.sha256.clone()).or_insert_with(|| Present {
+            identity: identity.clone(),
             serial: client.serial.clone(),
             sha256: client.sha256.clone(),
             not_after: client.not_after,
@@ -51,28 +62,47 @@ impl Roster {
         });
         present.tls_version = client.tls_version;
         present.connections += 1;
-        drop(entries);
-        place
+        drop(lists);
+        Place { roster: Arc::clone(self), sha256: client.sha256.clone(), identity: identity.into(), session: None }
     }
 
     /// Everyone present, in no order.
     pub fn present(&self) -> Vec<Present> {
-        self.lock().values().cloned().collect()
+        self.lock().certificates.values().cloned().collect()
     }
 
-    /// A panic elsewhere can't leave the map half-changed.
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Present>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whose a session is, if it is live here.
+    pub(crate) fn owner(&self, session_id: i64) -> Option<Arc<str>> {
+        self.lock().sessions.get(&session_id).cloned()
+    }
+
+    /// A panic elsewhere can't leave the lists half-changed.
+    fn lock(&self) -> MutexGuard<'_, Lists> {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// Notes the connection's session.
+    pub(crate) fn opened(&mut self, session_id: i64) {
+        self.session = Some(session_id);
+        self.roster.lock().sessions.insert(session_id, Arc::clone(&self.identity));
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Entry::Occupied(mut entry) = self.roster.lock().entry(std::mem::take(&mut self.sha256)) {
+        let mut lists = self.roster.lock();
+        if let Entry::Occupied(mut entry) = lists.certificates.entry(std::mem::take(&mut self.sha256)) {
             entry.get_mut().connections -= 1;
             if entry.get().connections == 0 {
                 entry.remove();
             }
+        }
+        if let Some(Entry::Occupied(entry)) = self.session.map(|id| lists.sessions.entry(id))
+            && Arc::ptr_eq(entry.get(), &self.identity)
+        {
+            entry.remove();
         }
     }
 }
@@ -103,5 +133,17 @@ mod tests {
         assert_eq!(roster.present().iter().map(|present| present.connections).sum::<usize>(), 2);
         drop((second, other));
         assert!(roster.present().is_empty());
+    }
+
+    #[test]
+    fn a_session_that_moved_to_another_connection_stays_when_the_first_one_ends() {
+        let roster = Arc::new(Roster::default());
+        let (mut first, mut second) = (roster.enter(&client("aa")), roster.enter(&client("aa")));
+        first.opened(7);
+        second.opened(7);
+        drop(first);
+        assert!(roster.owner(7).is_some());
+        drop(second);
+        assert!(roster.owner(7).is_none());
     }
 }

@@ -33,6 +33,9 @@ impl ConnectRequest {
     /// Length without the read-only byte: Go clients, C clients of 3.4.
     const SHORT: usize = 44;
 
+    /// Where the password is.
+    const PASSWORD: usize = 28;
+
     /// Checks a frame's body.
     pub fn parse(body: Vec<u8>) -> Result<Self, Malformed> {
         if !matches!(body.len(), Self::SHORT | 45) {
@@ -56,7 +59,26 @@ impl ConnectRequest {
         long(&self.body, 16)
     }
 
-    /// The frame exactly as it came, with its length.
+    /// The session's password as the client has it.
+    pub fn password(&self) -> [u8; PASSWORD_LENGTH] {
+        password(&self.body, Self::PASSWORD)
+    }
+
+    /// The same request with another password.
+    pub fn with_password(mut self, password: [u8; PASSWORD_LENGTH]) -> Self {
+        self.body[Self::PASSWORD..Self::PASSWORD + PASSWORD_LENGTH].copy_from_slice(&password);
+        self
+    }
+
+    /// What a server answers when the session is gone (`ZooKeeperServer.finishSessionInit`), in the length that
+    /// this client understands.
+    pub fn expired(&self) -> ConnectResponse {
+        let mut body = vec![0; self.body.len() - Self::SHORT + ConnectResponse::SHORT];
+        body[16..20].copy_from_slice(&(PASSWORD_LENGTH as u32).to_be_bytes());
+        ConnectResponse { body }
+    }
+
+    /// The frame, with its length: exactly as it came, but for the password.
     pub fn to_frame(&self) -> Vec<u8> {
         frame(&self.body)
     }
@@ -70,6 +92,9 @@ pub struct ConnectResponse {
 
 impl ConnectResponse {
     const SHORT: usize = 36;
+
+    /// Where the password is.
+    const PASSWORD: usize = 20;
 
     /// Checks a frame's body.
     pub fn parse(body: Vec<u8>) -> Result<Self, Malformed> {
@@ -97,7 +122,18 @@ impl ConnectResponse {
         self.body.get(Self::SHORT).map(|byte| *byte != 0)
     }
 
-    /// The frame exactly as it came, with its length.
+    /// The session's password.
+    pub fn password(&self) -> [u8; PASSWORD_LENGTH] {
+        password(&self.body, Self::PASSWORD)
+    }
+
+    /// The same answer with another password.
+    pub fn with_password(mut self, password: [u8; PASSWORD_LENGTH]) -> Self {
+        self.body[Self::PASSWORD..Self::PASSWORD + PASSWORD_LENGTH].copy_from_slice(&password);
+        self
+    }
+
+    /// The frame, with its length: exactly as it came, but for the password.
     pub fn to_frame(&self) -> Vec<u8> {
         frame(&self.body)
     }
@@ -133,6 +169,12 @@ fn frame(body: &[u8]) -> Vec<u8> {
     frame.extend_from_slice(&(body.len() as u32).to_be_bytes());
     frame.extend_from_slice(body);
     frame
+}
+
+fn password(body: &[u8], at: usize) -> [u8; PASSWORD_LENGTH] {
+    let mut password = [0; PASSWORD_LENGTH];
+    password.copy_from_slice(&body[at..at + PASSWORD_LENGTH]);
+    password
 }
 
 /// The big-endian i32 at an offset that the caller has checked.
@@ -196,6 +238,30 @@ mod tests {
         assert_eq!(ConnectResponse::parse(short).unwrap().read_only(), None);
         assert_eq!(ConnectResponse::parse(vec![0; 16]), Err(Malformed::Length(16)));
         assert_eq!(ConnectResponse::parse(vec![0; 36]), Err(Malformed::Password(0)));
+    }
+
+    #[test]
+    fn passwords_are_replaced_and_nothing_else() {
+        let request = ConnectRequest::parse(hex(JAVA)).unwrap().with_password([7; 16]);
+        assert_eq!(request.password(), [7; 16]);
+        assert_eq!(request.with_password([0; 16]).to_frame()[4..], hex(JAVA));
+
+        let body = [vec![0; 16], vec![0, 0, 0, 16], (0..17).collect()].concat();
+        let response = ConnectResponse::parse(body.clone()).unwrap();
+        assert_eq!(response.password()[..3], [0, 1, 2]);
+        let replaced = response.clone().with_password([9; 16]);
+        assert_eq!(replaced.password(), [9; 16]);
+        assert_eq!(replaced.with_password(response.password()).to_frame()[4..], body);
+    }
+
+    #[test]
+    fn an_expired_session_is_told_in_the_length_that_the_client_knows() {
+        let long = "00000025 00000000 00000000 0000000000000000 00000010 00000000000000000000000000000000 00";
+        let request = ConnectRequest::parse(hex(JAVA)).unwrap();
+        assert_eq!(request.expired().to_frame(), hex(long));
+        let short = ConnectRequest::parse(hex(JAVA)[..44].to_vec()).unwrap();
+        assert_eq!(short.expired().to_frame()[..8], hex("00000024 00000000"));
+        assert_eq!(short.expired().to_frame().len(), 40);
     }
 
     #[test]

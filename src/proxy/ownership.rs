@@ -1,0 +1,113 @@
+//! Whose a session is. Clients are given sealed passwords; a resume is put to ZooKeeper only if the seal opens.
+//!
+//! ZooKeeper closes the owner's connection *before* it checks the password of whoever resumes a session
+//! (`ZooKeeperServer.processConnectRequest`), so a stranger's attempt must not reach it at all.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::credential::IdentitySecrets;
+use crate::identity::Identity;
+use crate::metrics::SessionRefusal;
+use crate::seal::{Unsealed, seal, unseal};
+use crate::zk::record::{ConnectRequest, ConnectResponse};
+use crate::zk::session_password::stock_password;
+
+/// What is known of ZooKeeper's passwords.
+#[derive(Debug, Default)]
+pub(crate) struct Passwords {
+    /// Whether the last session's password was not the public function of its id. Such passwords (ClickHouse
+    /// Keeper's) can't be checked here, so the server is left to decide.
+    foreign: AtomicBool,
+}
+
+impl Passwords {
+    /// The request as ZooKeeper must see it.
+    ///
+    /// # Errors
+    /// If the session is not this identity's.
+    pub(crate) fn claim(
+        &self,
+        secrets: &IdentitySecrets,
+        identity: &Identity,
+        request: ConnectRequest,
+    ) -> Result<ConnectRequest, SessionRefusal> {
+        let id = request.session_id();
+        if id == 0 {
+            return Ok(request);
+        }
+        match unseal(secrets, identity, id, request.password()) {
+            Unsealed::Stock(real) => Ok(request.with_password(real)),
+            Unsealed::Other(_) if request.password() == stock_password(id) => Err(SessionRefusal::Unsealed),
+            Unsealed::Other(real) if self.foreign.load(Ordering::Relaxed) => Ok(request.with_password(real)),
+            Unsealed::Other(_) => Err(SessionRefusal::WrongPassword),
+        }
+    }
+
+    /// The answer as the client may see it.
+    pub(crate) fn grant(
+        &self,
+        secrets: &IdentitySecrets,
+        identity: &Identity,
+        response: ConnectResponse,
+    ) -> ConnectResponse {
+        let (id, real) = (response.session_id(), response.password());
+        self.foreign.store(real != stock_password(id), Ordering::Relaxed);
+        response.with_password(seal(secrets, identity, id, real))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &[u8] = b"a-secret-of-thirty-two-bytes-or-more";
+    const ID: i64 = 0x1000_0000_0007;
+
+    fn secrets() -> IdentitySecrets {
+        IdentitySecrets::parse(SECRET).unwrap()
+    }
+
+    fn identity(name: &str) -> Identity {
+        Identity::new(name.to_owned()).unwrap()
+    }
+
+    fn request(id: i64, password: [u8; 16]) -> ConnectRequest {
+        ConnectRequest::parse(crate::zk::record::connect_request(id, password, 4000)[4..].to_vec()).unwrap()
+    }
+
+    fn response(id: i64, password: [u8; 16]) -> ConnectResponse {
+        let body = [&[0; 4][..], &4000_i32.to_be_bytes(), &id.to_be_bytes(), &16_i32.to_be_bytes(), &password].concat();
+        ConnectResponse::parse(body).unwrap()
+    }
+
+    fn claim(passwords: &Passwords, name: &str, password: [u8; 16]) -> Result<[u8; 16], SessionRefusal> {
+        passwords.claim(&secrets(), &identity(name), request(ID, password)).map(|request| request.password())
+    }
+
+    #[test]
+    fn a_session_comes_back_to_its_owner_only() {
+        let (passwords, real) = (Passwords::default(), stock_password(ID));
+        let sealed = passwords.grant(&secrets(), &identity("alice"), response(ID, real)).password();
+        assert_eq!(claim(&passwords, "alice", sealed), Ok(real));
+        assert_eq!(claim(&passwords, "bob", sealed), Err(SessionRefusal::WrongPassword));
+        assert_eq!(claim(&passwords, "bob", real), Err(SessionRefusal::Unsealed));
+        assert_eq!(claim(&passwords, "alice", real), Err(SessionRefusal::Unsealed));
+        assert_eq!(claim(&passwords, "alice", [0; 16]), Err(SessionRefusal::WrongPassword));
+    }
+
+    #[test]
+    fn new_sessions_are_nobodys_yet() {
+        let request = request(0, [0; 16]);
+        assert_eq!(Passwords::default().claim(&secrets(), &identity("alice"), request.clone()), Ok(request));
+    }
+
+    #[test]
+    fn a_server_with_passwords_of_its_own_decides_itself() {
+        let (passwords, real) = (Passwords::default(), [5; 16]);
+        let sealed = passwords.grant(&secrets(), &identity("alice"), response(ID, real)).password();
+        assert_ne!(sealed, real);
+        assert_eq!(claim(&passwords, "alice", sealed), Ok(real));
+        let strangers = claim(&passwords, "bob", sealed).unwrap();
+        assert_ne!(strangers, real, "the server will refuse it");
+    }
+}

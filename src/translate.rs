@@ -1,0 +1,153 @@
+//! `x509` ids on a server that doesn't know them: each stands for the identity's digest id, and back. Nothing is
+//! remembered; the identity is in the digest id's user.
+
+use std::borrow::Cow;
+
+use crate::credential::{Credential, DigestAlgorithm, IdentitySecrets, decode_user};
+use crate::identity::Identity;
+use crate::zk::acl::Id;
+
+/// The native scheme of certificates.
+const X509: &str = "x509";
+
+/// What a server shows in place of a hash to whoever may not see it (`ZNodeUtil`, `DigestAuthenticationProvider`).
+const MASKED: &str = "x";
+
+/// Translates the ids of one secret file.
+#[derive(Clone, Debug)]
+pub struct Translator {
+    secrets: IdentitySecrets,
+    algorithm: DigestAlgorithm,
+}
+
+impl Translator {
+    /// A translator for servers that hash digest credentials with `algorithm`.
+    pub fn new(secrets: IdentitySecrets, algorithm: DigestAlgorithm) -> Self {
+        Self { secrets, algorithm }
+    }
+
+    /// What an id of a client's ACL is to the server; `None` if it is the same.
+    pub fn to_server(&self, id: &Id<'_>) -> Option<Id<'static>> {
+        if *id.scheme != *X509.as_bytes() {
+            return None;
+        }
+        let identity = Identity::new(decode_java(&id.id)?.into_owned()).ok()?;
+        let credential = Credential::derive(self.secrets.first(), &identity);
+        Some(Id::owned(Credential::SCHEME, credential.acl_id(self.algorithm)))
+    }
+
+    /// What an id of the server's ACL is to the client; `None` if it is the same.
+    pub fn to_client(&self, id: &Id<'_>) -> Option<Id<'static>> {
+        let (user, hash) = digest(id)?.rsplit_once(':')?;
+        let identity = decode_user(user)?;
+        let ours =
+            |credential: Credential| credential.acl_id(self.algorithm).strip_prefix(user) == Some(&format!(":{hash}"));
+        let known = hash == MASKED || self.secrets.iter().any(|secret| ours(Credential::derive(secret, &identity)));
+        known.then(|| Id::owned(X509, identity.to_string()))
+    }
+
+    /// What an entry of `whoAmI`, which shows users without hashes, is to the client; `None` if it is the same.
+    pub fn user_to_client(&self, id: &Id<'_>) -> Option<Id<'static>> {
+        decode_user(digest(id)?).map(|identity| Id::owned(X509, identity.to_string()))
+    }
+}
+
+fn digest<'a>(id: &'a Id<'_>) -> Option<&'a str> {
+    (*id.scheme == *Credential::SCHEME.as_bytes()).then(|| str::from_utf8(&id.id).ok()).flatten()
+}
+
+/// Text as Java writes it: UTF-8, but for characters beyond U+FFFF, which are two encoded surrogates (CESU-8).
+fn decode_java(bytes: &[u8]) -> Option<Cow<'_, str>> {
+    if let Ok(text) = str::from_utf8(bytes) {
+        return Some(Cow::Borrowed(text));
+    }
+    let (mut text, mut rest) = (String::with_capacity(bytes.len()), bytes);
+    while !rest.is_empty() {
+        match *rest {
+            [0xed, a @ 0xa0..=0xaf, b @ 0x80..=0xbf, 0xed, c @ 0xb0..=0xbf, d @ 0x80..=0xbf, ..] => {
+                let high = (u32::from(a & 0x0f) << 6) | u32::from(b & 0x3f);
+                let low = (u32::from(c & 0x0f) << 6) | u32::from(d & 0x3f);
+                text.push(char::from_u32(0x1_0000 + (high << 10) + low)?);
+                rest = &rest[6..];
+            }
+            _ => {
+                let length = rest.iter().skip(1).take_while(|byte| **byte & 0xc0 == 0x80).count() + 1;
+                text.push_str(str::from_utf8(&rest[..length]).ok()?);
+                rest = &rest[length..];
+            }
+        }
+    }
+    Some(Cow::Owned(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const OLD: &str = "an-old-secret-of-thirty-two-bytes-or-more";
+    const NEW: &str = "a-new-secret-of-thirty-two-bytes-or-more!";
+
+    fn translator(lines: &[&str]) -> Translator {
+        Translator::new(IdentitySecrets::parse(lines.join("\n").as_bytes()).unwrap(), DigestAlgorithm::Sha1)
+    }
+
+    fn x509(id: &str) -> Id<'_> {
+        Id::new(b"x509", id.as_bytes())
+    }
+
+    proptest! {
+        #[test]
+        fn every_identity_comes_back(name in "\\PC{1,40}") {
+            let translator = translator(&[NEW]);
+            let there = translator.to_server(&x509(&name)).unwrap();
+            prop_assert!(there.id.is_ascii());
+            prop_assert_eq!(translator.to_client(&there), Some(Id::owned("x509", name)));
+        }
+    }
+
+    #[test]
+    fn other_ids_are_untouched() {
+        let translator = translator(&[NEW]);
+        for (scheme, id) in [("world", "anyone"), ("digest", "u:h"), ("ip", "127.0.0.1"), ("auth", ""), ("x509", "")] {
+            let id = Id::new(scheme.as_bytes(), id.as_bytes());
+            assert_eq!((translator.to_server(&id), translator.to_client(&id)), (None, None), "{id:?}");
+        }
+        assert_eq!(translator.to_server(&Id::new(b"x509", b"CN=\xff")), None);
+    }
+
+    #[test]
+    fn only_hashes_of_our_secrets_and_masked_ones_come_back() {
+        let (old, both) = (translator(&[OLD]), translator(&[NEW, OLD]));
+        let there = old.to_server(&x509("CN=a,O=b")).unwrap();
+        assert_eq!(both.to_client(&there), Some(Id::owned("x509", "CN=a,O=b".to_owned())));
+        assert_eq!(translator(&[NEW]).to_client(&there), None, "another gate's secret");
+        assert_eq!(
+            both.to_client(&Id::new(b"digest", b"x509/CN=a%2CO=b:x")),
+            Some(Id::owned("x509", "CN=a,O=b".to_owned()))
+        );
+        assert_eq!(both.to_client(&Id::new(b"digest", b"x509/CN=a%2cO=b:x")), None, "not as we write it");
+    }
+
+    #[test]
+    fn users_without_hashes_are_told_by_their_mark() {
+        let translator = translator(&[NEW]);
+        assert_eq!(
+            translator.user_to_client(&Id::new(b"digest", b"x509/CN=a")),
+            Some(Id::owned("x509", "CN=a".to_owned()))
+        );
+        assert_eq!(translator.user_to_client(&Id::new(b"digest", b"alice")), None);
+        assert_eq!(translator.user_to_client(&Id::new(b"sasl", b"x509/CN=a")), None);
+    }
+
+    #[test]
+    fn text_of_java_is_read() {
+        assert_eq!(decode_java("CN=Zoë".as_bytes()).as_deref(), Some("CN=Zoë"));
+        assert_eq!(decode_java(b"a\xed\xa0\xbd\xed\xb8\x80b").as_deref(), Some("a😀b"));
+        assert_eq!(decode_java("é".as_bytes()).as_deref(), Some("é"));
+        for bad in [&b"\xed\xa0\xbd"[..], b"\xed\xb8\x80\xed\xa0\xbd", b"\xff", b"\x80", b"a\xc3"] {
+            assert_eq!(decode_java(bad), None, "{bad:?}");
+        }
+    }
+}
