@@ -19,7 +19,7 @@ use tracing::{info, warn};
 use crate::admin::Admin;
 use crate::config::{self, Config};
 use crate::metrics::Metrics;
-use crate::proxy::{self, Bounds, Dialer, Gate, Health, Liveness, Settings};
+use crate::proxy::{self, Bounds, Dialer, Gate, Health, Liveness, Settings, X509Auth};
 use crate::shutdown::Drain;
 use crate::snapshot::{LoadProblem, Snapshot};
 use crate::zk::four_letter_word::FourLetterWord;
@@ -236,6 +236,9 @@ fn settings(config: &Config) -> Settings {
         bounds: Bounds {
             frame: config.limits.frame,
             reserve_user: matches!(config.identity.inject, config::Inject::Digest { .. }),
+            x509_auth: X509Auth::Answer,
+            translate: None,
+            advertise: None,
         },
         words: words.filter_map(|word| word.parse::<FourLetterWord>().ok()).collect(),
         client_liveness: liveness(config.listen.tcp),

@@ -31,7 +31,7 @@ use notices::Notices;
 
 pub use health::{Health, probe};
 pub use record::ACCESS;
-pub use relay::Bounds;
+pub use relay::{Bounds, X509Auth};
 pub use roster::{Present, Roster};
 pub use socket::{Liveness, listen};
 pub use upstream::{DialError, Dialer};

@@ -130,6 +130,8 @@ words! {
         ForbiddenOpcode => "forbidden_opcode",
         /// The client sent a digest credential whose user is reserved for injected identities (`x509/…`).
         ReservedUser => "reserved_user",
+        /// The client sent a credential of scheme `x509`, and `client_auth.x509` refuses those.
+        ClientAuthRefused => "client_auth_refused",
         /// Closed between requests because zoogate is stopping.
         Drained => "drained",
         /// Cut because zoogate is stopping and the grace period is over.

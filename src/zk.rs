@@ -2,6 +2,7 @@
 //! reads or writes, opcodes and four-letter words. Strings are bytes here: Java writes CESU-8.
 
 pub mod acl;
+pub mod dynamic_config;
 pub mod editor;
 pub mod four_letter_word;
 pub mod frame;

@@ -111,7 +111,7 @@ impl Connection<'_> {
         let Open { mut client, mut upstream, injected, session } = open;
         self.record.opened(session);
         let terms = Terms {
-            bounds: self.gate.settings.bounds,
+            bounds: self.gate.settings.bounds.clone(),
             injected,
             answer_within: self.gate.settings.response_timeout,
             drain: self.gate.drain.clone(),

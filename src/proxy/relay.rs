@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-pub use judge::Bounds;
 pub(crate) use judge::injected_xids;
+pub use judge::{Bounds, X509Auth};
 
 use super::record::ConnectionRecord;
 use crate::metrics::{ConnectionState, Direction, Metrics, Peer};
@@ -194,6 +194,16 @@ where
         loop {
             if ready!(self.to_client.poll_empty(cx, self.client)).is_err() {
                 return Poll::Ready(self.client_broke());
+            }
+            if self.judge.credential_refused() {
+                return Poll::Ready(Ending::ClientAuthRefused);
+            }
+            let local = self.judge.local_replies();
+            if !local.is_empty() {
+                if self.to_client.push(cx, self.client, &local).is_err() {
+                    return Poll::Ready(self.client_broke());
+                }
+                continue;
             }
             if self.upstream_done.is_some() {
                 return Poll::Pending;

@@ -153,6 +153,11 @@ pub fn auth_packet(xid: i32, scheme: &str, data: &[u8]) -> Vec<u8> {
     frame(&body)
 }
 
+/// The reply to an auth packet as a frame; a server gives it no zxid.
+pub fn auth_reply(xid: i32, error: i32) -> Vec<u8> {
+    frame(&[&xid.to_be_bytes()[..], &[0; 8], &error.to_be_bytes()].concat())
+}
+
 /// A ConnectRequest of ours, with the read-only byte, as a frame.
 pub fn connect_request(session_id: i64, password: [u8; PASSWORD_LENGTH], timeout_ms: i32) -> Vec<u8> {
     let mut body = vec![0; 12];

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::outstanding::Outstanding;
+use super::outstanding::{Edit, Outstanding, Request};
 use crate::credential::USER_PREFIX;
 use crate::metrics::Metrics;
 use crate::reason::Ending;
+use crate::translate::Translator;
+use crate::zk::acl;
+use crate::zk::dynamic_config::{Advertise, CONFIG_PATH};
 use crate::zk::editor::{Editor, Fate, Head, Passage, Step};
 use crate::zk::opcode::Opcode;
-use crate::zk::record::AUTH_FAILED;
+use crate::zk::record::{AUTH_FAILED, auth_reply};
 
 /// Bytes of a request's head: length, xid, type; for auth packets also type, scheme and the credential's beginning.
 const REQUEST_HEAD: usize = 4 + 8 + 4 + (4 + DIGEST.len()) + (4 + USER_PREFIX.len());
@@ -28,14 +31,37 @@ const NOTIFICATION: i32 = -1;
 const FIRST_INJECTED_XID: i32 = -0x7a6f_6f67;
 
 const DIGEST: &[u8] = b"digest";
+const X509: &[u8] = b"x509";
 
-/// What clients may not do.
-#[derive(Clone, Copy, Debug)]
+/// The longest reply that is held to be rewritten, in bytes; longer ones pass as they are. Only an administrator
+/// who raised `jute.maxbuffer` can make them.
+const LONGEST_HELD: usize = 16 << 20;
+
+/// What clients may do, and what is changed on the way.
+#[derive(Clone, Debug)]
 pub struct Bounds {
     /// The longest frame from a client, in bytes.
     pub frame: usize,
     /// Whether digest users that begin with `x509/` are ours alone.
     pub reserve_user: bool,
+    /// What becomes of a client's own auth packets of scheme `x509`.
+    pub x509_auth: X509Auth,
+    /// Translates `x509` ids in ACLs, where the server doesn't know them.
+    pub translate: Option<Arc<Translator>>,
+    /// Replaces the addresses that a reconfigurable ensemble tells its clients.
+    pub advertise: Option<Arc<Advertise>>,
+}
+
+/// What becomes of a client's own auth packets of scheme `x509`, with which programs for native TLS add the identity
+/// that they have already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum X509Auth {
+    /// They are the server's business.
+    Pass,
+    /// They are answered in the server's place: yes, it has that identity.
+    Answer,
+    /// They are answered as a server does that doesn't know the scheme, which ends the connection.
+    Refuse,
 }
 
 /// The xids of injected packets, in order.
@@ -51,6 +77,10 @@ pub(super) struct Judge {
     outstanding: Outstanding,
     injected: Injected,
     close_session: CloseSession,
+    /// The opcode of the request whose reply is being held, and what to do with the reply.
+    held: Option<(Opcode, Edit)>,
+    /// Whether the client was told that its credential is refused.
+    refused: bool,
     metrics: Arc<Metrics>,
     /// Requests seen, for the access record.
     pub(super) seen: u64,
@@ -88,6 +118,8 @@ impl Judge {
             outstanding: Outstanding::default(),
             injected: Injected { left: injected, next: FIRST_INJECTED_XID, since: Instant::now() },
             close_session: CloseSession::No,
+            held: None,
+            refused: false,
             metrics,
             seen: 0,
         }
@@ -105,12 +137,18 @@ impl Judge {
                 Step::Chunk => return Ok(passed),
                 Step::Length => self.request_length().map(|size| self.requests.accept(size)),
                 Step::Head => self.request(now).map(|fate| self.requests.decide(fate, &mut passed)),
-                Step::Frame => Ok(passed.add(&self.requests.take())),
+                Step::Frame => Ok(passed.add(&self.rewrite_request())),
             };
             if let Err(ending) = verdict {
                 return Err(Stopped { ending, passed });
             }
         }
+    }
+
+    fn rewrite_request(&mut self) -> Vec<u8> {
+        let frame = self.requests.take();
+        let translated = self.bounds.translate.as_ref();
+        translated.and_then(|translator| acl::rewrite_request(&frame, |id| translator.to_server(id))).unwrap_or(frame)
     }
 
     fn request_length(&self) -> Result<usize, Ending> {
@@ -135,10 +173,39 @@ impl Judge {
         if opcode == Opcode::CloseSession {
             self.close_session = CloseSession::Asked;
         }
+        let local = self.answers_itself(opcode, head);
+        let edit = self.edit(opcode, head);
         self.seen += 1;
+        self.outstanding.sent(Request { xid, opcode, at: now, edit, local });
+        if local.is_some() {
+            return Ok(Fate::Drop);
+        }
         self.metrics.request_forwarded(opcode);
-        self.outstanding.sent(xid, opcode, now);
-        Ok(Fate::Pass)
+        let translated = self.bounds.translate.is_some() && acl::in_request(opcode);
+        Ok(if translated { Fate::Hold } else { Fate::Pass })
+    }
+
+    /// The error of the reply, if the request is answered in the server's place.
+    fn answers_itself(&self, opcode: Opcode, head: Head<'_>) -> Option<i32> {
+        let answer = match self.bounds.x509_auth {
+            X509Auth::Pass => None,
+            X509Auth::Answer => Some(0),
+            X509Auth::Refuse => Some(AUTH_FAILED),
+        };
+        answer.filter(|_| opcode == Opcode::Auth && credential(head, X509).is_some())
+    }
+
+    /// What must be done to the reply.
+    fn edit(&self, opcode: Opcode, head: Head<'_>) -> Option<Edit> {
+        if self.bounds.translate.is_some() && acl::in_reply(opcode) {
+            return Some(Edit::Ids);
+        }
+        let config = match opcode {
+            Opcode::Reconfig => true,
+            Opcode::GetData => head.int(12) == Some(CONFIG_PATH.len() as i32) && head.0[16..].starts_with(CONFIG_PATH),
+            _ => false,
+        };
+        (config && self.bounds.advertise.is_some()).then_some(Edit::Config)
     }
 
     /// Judges what the server sends; what comes out is for the client.
@@ -154,8 +221,11 @@ impl Judge {
                 Step::Length => usize::try_from(self.replies.length())
                     .map(|size| self.replies.accept(size))
                     .map_err(|_| Ending::UpstreamMalformed),
-                Step::Head => self.reply(now).map(|fate| self.replies.decide(fate, &mut passed)),
-                Step::Frame => Ok(passed.add(&self.replies.take())),
+                Step::Head => {
+                    self.add_local(&mut passed);
+                    self.reply(now).map(|fate| self.replies.decide(fate, &mut passed))
+                }
+                Step::Frame => Ok(passed.add(&self.rewrite_reply())),
             };
             if let Err(ending) = verdict {
                 return Err(Stopped { ending, passed });
@@ -171,13 +241,54 @@ impl Judge {
         }
         if xid == NOTIFICATION {
             self.metrics.notified();
-        } else if let Some((opcode, latency)) = self.outstanding.answered(xid, now) {
-            self.metrics.request_answered(opcode, latency);
-            if opcode == Opcode::CloseSession {
-                self.close_session = CloseSession::Answered;
-            }
+            return Ok(Fate::Pass);
         }
-        Ok(Fate::Pass)
+        let Some(request) = self.outstanding.answered(xid) else { return Ok(Fate::Pass) };
+        self.metrics.request_answered(request.opcode, now.saturating_duration_since(request.at));
+        if request.opcode == Opcode::CloseSession {
+            self.close_session = CloseSession::Answered;
+        }
+        let length = usize::try_from(self.replies.length()).unwrap_or(usize::MAX);
+        self.held = request.edit.filter(|_| length <= LONGEST_HELD).map(|edit| (request.opcode, edit));
+        Ok(if self.held.is_some() { Fate::Hold } else { Fate::Pass })
+    }
+
+    fn rewrite_reply(&mut self) -> Vec<u8> {
+        let frame = self.replies.take();
+        let bounds = &self.bounds;
+        let rewritten = match (self.held.take(), &bounds.translate, &bounds.advertise) {
+            (Some((Opcode::WhoAmI, Edit::Ids)), Some(translator), _) => {
+                acl::rewrite_reply(&frame, Opcode::WhoAmI, |id| translator.user_to_client(id))
+            }
+            (Some((opcode, Edit::Ids)), Some(translator), _) => {
+                acl::rewrite_reply(&frame, opcode, |id| translator.to_client(id))
+            }
+            (Some((_, Edit::Config)), _, Some(advertise)) => advertise.rewrite_reply(&frame),
+            _ => None,
+        };
+        rewritten.unwrap_or(frame)
+    }
+
+    /// Replies in the server's place whose turn has come.
+    pub(super) fn local_replies(&mut self) -> Vec<u8> {
+        let mut passed = Passage::new(&[]);
+        if self.replies.between_frames() {
+            self.add_local(&mut passed);
+        }
+        passed.output().to_vec()
+    }
+
+    /// Between two frames of the server, adds replies in its place.
+    fn add_local(&mut self, passed: &mut Passage<'_>) {
+        while let Some((xid, error)) = self.outstanding.next_local().filter(|_| !self.refused) {
+            passed.add(&auth_reply(xid, error));
+            self.refused = error != 0;
+        }
+    }
+
+    /// Whether the client was told that its credential is refused; a server closes then.
+    pub(super) fn credential_refused(&self) -> bool {
+        self.refused
     }
 
     fn injected_reply(&mut self, error: Option<i32>, now: Instant) -> Result<Fate, Ending> {
@@ -221,23 +332,39 @@ impl Judge {
 /// Whether an auth packet is of scheme digest with a user that begins like those that zoogate derives. Nobody
 /// can forge such a user's hash, but `whoAmI`, and `getACL` where the server masks hashes, show only the user.
 fn names_reserved_user(head: Head<'_>) -> bool {
-    let Some(packet) = head.0.get(16..) else { return false };
-    let Some(packet) = packet.strip_prefix(&(DIGEST.len() as u32).to_be_bytes()) else { return false };
-    let Some(packet) = packet.strip_prefix(DIGEST) else { return false };
-    packet.get(4..).is_some_and(|user| user.starts_with(USER_PREFIX.as_bytes()))
+    credential(head, DIGEST)
+        .and_then(|packet| packet.get(4..))
+        .is_some_and(|user| user.starts_with(USER_PREFIX.as_bytes()))
+}
+
+/// What an auth packet has behind its scheme, as far as the head reaches, if the scheme is this one.
+fn credential<'a>(head: Head<'a>, scheme: &[u8]) -> Option<&'a [u8]> {
+    let packet = head.0.get(16..)?.strip_prefix(&(scheme.len() as u32).to_be_bytes())?;
+    packet.strip_prefix(scheme)
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::credential::{Credential, DigestAlgorithm, IdentitySecrets};
+    use crate::identity::Identity;
+    use crate::zk::dynamic_config::Which;
     use crate::zk::record::auth_packet;
 
-    const BOUNDS: Bounds = Bounds { frame: 1000, reserve_user: true };
+    fn bounds() -> Bounds {
+        Bounds { frame: 1000, reserve_user: true, x509_auth: X509Auth::Answer, translate: None, advertise: None }
+    }
 
     fn judge(injected: usize) -> Judge {
-        Judge::new(BOUNDS, injected, Arc::new(Metrics::new(&prometheus::Registry::new()).unwrap()))
+        bounded(bounds(), injected)
+    }
+
+    fn bounded(bounds: Bounds, injected: usize) -> Judge {
+        Judge::new(bounds, injected, Arc::new(Metrics::new(&prometheus::Registry::new()).unwrap()))
     }
 
     fn request(xid: i32, code: i32, body: &[u8]) -> Vec<u8> {
@@ -373,6 +500,95 @@ mod tests {
     #[test]
     fn a_negative_length_is_no_servers() {
         assert_eq!(answer(&mut judge(0), &[0xff; 8], 8), (vec![], Some(Ending::UpstreamMalformed)));
+    }
+
+    #[test]
+    fn credentials_of_scheme_x509_are_answered_in_their_turn() {
+        let mut judge = judge(1);
+        let x509 = auth_packet(-4, "x509", b"whatever");
+        let digest = auth_packet(-4, "digest", b"u:p");
+        let asked = [x509.clone(), digest.clone(), x509.clone(), request(1, 4, b"/a")].concat();
+        assert_eq!(ask(&mut judge, &asked), ([digest, request(1, 4, b"/a")].concat(), None));
+        assert_eq!(judge.local_replies(), reply(-4, 0, b""), "the first one waits for nobody");
+        assert_eq!(judge.local_replies(), b"", "the second one waits for the server's");
+        assert!(!judge.between_requests());
+
+        let injected = reply(FIRST_INJECTED_XID, 0, b"");
+        let stream = [injected, reply(-4, -115, b""), reply(1, 0, b"data")].concat();
+        let expected = [reply(-4, -115, b""), reply(-4, 0, b""), reply(1, 0, b"data")].concat();
+        assert_eq!(answer(&mut judge, &stream, 7), (expected, None));
+        assert!(judge.between_requests());
+    }
+
+    #[test]
+    fn a_reply_in_the_servers_place_never_splits_one_of_its_frames() {
+        let mut judge = judge(0);
+        ask(&mut judge, &request(1, 4, b"/a"));
+        let data = reply(1, 0, &[7; 40]);
+        answer(&mut judge, &data[..30], 64);
+        ask(&mut judge, &auth_packet(5, "x509", b""));
+        assert_eq!(judge.local_replies(), b"");
+        answer(&mut judge, &data[30..], 64);
+        assert_eq!(judge.local_replies(), reply(5, 0, b""));
+    }
+
+    #[test]
+    fn credentials_of_scheme_x509_pass_or_are_refused_as_configured() {
+        let packet = auth_packet(-4, "x509", b"");
+        let mut passing = bounded(Bounds { x509_auth: X509Auth::Pass, ..bounds() }, 0);
+        assert_eq!(ask(&mut passing, &packet), (packet.clone(), None));
+        let mut refusing = bounded(Bounds { x509_auth: X509Auth::Refuse, ..bounds() }, 0);
+        assert_eq!(ask(&mut refusing, &packet), (vec![], None));
+        assert_eq!(refusing.local_replies(), reply(-4, AUTH_FAILED, b""));
+        assert!(refusing.credential_refused());
+    }
+
+    fn acl(scheme: &str, id: &str) -> Vec<u8> {
+        let mut acl = [&1_u32.to_be_bytes()[..], &31_i32.to_be_bytes()].concat();
+        for text in [scheme, id] {
+            acl.extend_from_slice(&(text.len() as u32).to_be_bytes());
+            acl.extend_from_slice(text.as_bytes());
+        }
+        acl
+    }
+
+    #[test]
+    fn ids_are_translated_both_ways_at_any_chunking() {
+        let secrets = IdentitySecrets::parse(b"a-secret-of-thirty-two-bytes-or-more").unwrap();
+        let translator = Translator::new(secrets.clone(), DigestAlgorithm::Sha1);
+        let identity = Identity::new("CN=alice,O=Acme".to_owned()).unwrap();
+        let digest = Credential::derive(secrets.first(), &identity).acl_id(DigestAlgorithm::Sha1);
+        let set_acl = |acl: Vec<u8>| request(3, 7, &[&2_u32.to_be_bytes()[..], b"/a", &acl, &[0; 4]].concat());
+        let get_acl = |acl: Vec<u8>| reply(4, 0, &[acl, vec![7; 68]].concat());
+        let (native, stored) = (acl("x509", identity.as_str()), acl("digest", &digest));
+        for chunk in [1, 7, 64, 4096] {
+            let mut judge = bounded(Bounds { translate: Some(Arc::new(translator.clone())), ..bounds() }, 0);
+            let asked = [request(2, 4, b"/a"), set_acl(native.clone()), request(4, 6, b"/a")].concat();
+            let sent: Vec<u8> = asked.chunks(chunk).flat_map(|chunk| ask(&mut judge, chunk).0).collect();
+            assert_eq!(sent, [request(2, 4, b"/a"), set_acl(stored.clone()), request(4, 6, b"/a")].concat());
+            let stream = [reply(2, 0, &stored), get_acl(stored.clone())].concat();
+            let expected = [reply(2, 0, &stored), get_acl(native.clone())].concat();
+            assert_eq!(answer(&mut judge, &stream, chunk), (expected, None), "only the reply to getACL carries ids");
+        }
+    }
+
+    #[test]
+    fn the_ensembles_addresses_are_replaced_in_replies_that_carry_them() {
+        let advertise = Advertise { which: Which::Loopback, port: 2281, addresses: BTreeMap::new() };
+        let mut judge = bounded(Bounds { advertise: Some(Arc::new(advertise)), ..bounds() }, 0);
+        let get_data =
+            |xid, path: &[u8]| request(xid, 4, &[&(path.len() as u32).to_be_bytes()[..], path, &[1]].concat());
+        let data = |xid, text: &str| {
+            reply(xid, 0, &[&(text.len() as u32).to_be_bytes()[..], text.as_bytes(), &[7; 68]].concat())
+        };
+        ask(
+            &mut judge,
+            &[get_data(1, CONFIG_PATH), get_data(2, b"/zookeeper/confix"), get_data(3, b"/zookeeper/config2")].concat(),
+        );
+        let (before, after) = ("server.1=a:1:2;127.0.0.1:2181", "server.1=a:1:2;a:2281");
+        let stream = [data(2, before), data(1, before), data(3, before)].concat();
+        let expected = [data(2, before), data(1, after), data(3, before)].concat();
+        assert_eq!(answer(&mut judge, &stream, 9), (expected, None));
     }
 
     #[test]

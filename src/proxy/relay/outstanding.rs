@@ -2,7 +2,7 @@
 //! closed without losing a reply.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::zk::opcode::Opcode;
 
@@ -23,39 +23,67 @@ pub(super) struct Outstanding {
     pings: usize,
 }
 
-#[derive(Debug)]
-struct Request {
-    xid: i32,
-    opcode: Opcode,
-    at: Instant,
+/// A request on its way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request {
+    pub(super) xid: i32,
+    pub(super) opcode: Opcode,
+    pub(super) at: Instant,
+    /// What must be done to its reply.
+    pub(super) edit: Option<Edit>,
+    /// The error of its reply, where zoogate gives it in ZooKeeper's place.
+    pub(super) local: Option<i32>,
+}
+
+/// What must be done to a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Edit {
+    /// Its ACL or ids are to be translated.
+    Ids,
+    /// It is the ensemble's configuration, whose addresses are to be replaced.
+    Config,
 }
 
 impl Outstanding {
-    pub(super) fn sent(&mut self, xid: i32, opcode: Opcode, at: Instant) {
-        // A server answers a ping with -2 whatever its xid was.
-        let xid = if opcode == Opcode::Ping { PING } else { xid };
-        self.pings += usize::from(opcode == Opcode::Ping);
-        let request = Request { xid, opcode, at };
-        match opcode {
+    pub(super) fn sent(&mut self, mut request: Request) {
+        if request.opcode == Opcode::Ping {
+            // A server answers a ping with -2 whatever its xid was.
+            request.xid = PING;
+            self.pings += 1;
+        }
+        match request.opcode {
             Opcode::Auth | Opcode::Sasl => self.immediate.push_back(request),
             _ => self.ordinary.push_back(request),
         }
     }
 
     /// Takes out the request that a reply answers; `None` if there is no such request.
-    pub(super) fn answered(&mut self, xid: i32, now: Instant) -> Option<(Opcode, Duration)> {
+    pub(super) fn answered(&mut self, xid: i32) -> Option<Request> {
         let request = match (self.ordinary.front(), self.immediate.front()) {
             (Some(front), _) if front.xid == xid => self.ordinary.pop_front(),
-            (_, Some(front)) if front.xid == xid => self.immediate.pop_front(),
+            (_, Some(front)) if front.xid == xid && front.local.is_none() => self.immediate.pop_front(),
             _ => take(&mut self.ordinary, xid).or_else(|| take(&mut self.immediate, xid)),
         }?;
         self.pings -= usize::from(request.opcode == Opcode::Ping);
+        self.give_back();
+        Some(request)
+    }
+
+    /// Takes out the next request whose reply zoogate gives itself, if its turn has come.
+    pub(super) fn next_local(&mut self) -> Option<(i32, i32)> {
+        let front = self.immediate.front()?;
+        let reply = (front.xid, front.local?);
+        self.immediate.pop_front();
+        self.give_back();
+        Some(reply)
+    }
+
+    fn give_back(&mut self) {
         for queue in [&mut self.ordinary, &mut self.immediate] {
             if queue.is_empty() && queue.capacity() > KEPT {
                 queue.shrink_to(0);
             }
         }
-        Some((request.opcode, now.saturating_duration_since(request.at)))
     }
 
     /// Whether a client would miss nothing if its connection ended now.
@@ -73,7 +101,7 @@ impl Outstanding {
 const PING: i32 = -2;
 
 fn take(queue: &mut VecDeque<Request>, xid: i32) -> Option<Request> {
-    let at = queue.iter().position(|request| request.xid == xid)?;
+    let at = queue.iter().position(|request| request.xid == xid && request.local.is_none())?;
     queue.remove(at)
 }
 
@@ -81,16 +109,33 @@ fn take(queue: &mut VecDeque<Request>, xid: i32) -> Option<Request> {
 mod tests {
     use super::*;
 
+    fn request(xid: i32, opcode: Opcode) -> Request {
+        Request { xid, opcode, at: Instant::now(), edit: None, local: None }
+    }
+
     fn with(requests: &[(i32, Opcode)]) -> Outstanding {
         let mut outstanding = Outstanding::default();
         for (xid, opcode) in requests {
-            outstanding.sent(*xid, *opcode, Instant::now());
+            outstanding.sent(request(*xid, *opcode));
         }
         outstanding
     }
 
     fn answer(outstanding: &mut Outstanding, xid: i32) -> Option<Opcode> {
-        outstanding.answered(xid, Instant::now()).map(|(opcode, _)| opcode)
+        outstanding.answered(xid).map(|request| request.opcode)
+    }
+
+    #[test]
+    fn replies_of_ours_wait_for_the_servers_before_them() {
+        let mut outstanding = with(&[(-4, Opcode::Auth)]);
+        outstanding.sent(Request { local: Some(0), ..request(-4, Opcode::Auth) });
+        outstanding.sent(request(-4, Opcode::Auth));
+        assert_eq!(outstanding.next_local(), None);
+        assert_eq!(answer(&mut outstanding, -4), Some(Opcode::Auth));
+        assert_eq!(outstanding.next_local(), Some((-4, 0)));
+        assert_eq!(outstanding.next_local(), None);
+        assert_eq!(answer(&mut outstanding, -4), Some(Opcode::Auth));
+        assert!(outstanding.nothing_to_miss());
     }
 
     #[test]
@@ -117,7 +162,7 @@ mod tests {
         assert!(outstanding.nothing_to_miss());
         assert_eq!(answer(&mut outstanding, -2), Some(Opcode::Ping));
         assert_eq!(answer(&mut outstanding, -2), Some(Opcode::Ping));
-        outstanding.sent(1, Opcode::Sync, Instant::now());
+        outstanding.sent(request(1, Opcode::Sync));
         assert!(!outstanding.nothing_to_miss());
     }
 
@@ -126,7 +171,7 @@ mod tests {
         let mut outstanding = Outstanding::default();
         for xid in 0..LIMIT as i32 {
             assert!(!outstanding.full());
-            outstanding.sent(xid, Opcode::Exists, Instant::now());
+            outstanding.sent(request(xid, Opcode::Exists));
         }
         assert!(outstanding.full());
         assert_eq!(answer(&mut outstanding, 0), Some(Opcode::Exists));
@@ -137,7 +182,7 @@ mod tests {
     fn a_burst_leaves_no_memory_behind() {
         let mut outstanding = Outstanding::default();
         for xid in 0..1000 {
-            outstanding.sent(xid, Opcode::Exists, Instant::now());
+            outstanding.sent(request(xid, Opcode::Exists));
         }
         for xid in 0..1000 {
             answer(&mut outstanding, xid);
