@@ -1,11 +1,14 @@
 //! Verbs and exit codes: what a person types, and what a script learns from the answer.
 
+mod acl_ids;
 mod check;
 mod exit;
 mod explain;
+mod files;
 mod identity;
 mod run;
 mod secret;
+mod text;
 mod time;
 
 use std::{
@@ -20,17 +23,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub use exit::Exit;
 
-use crate::{credential::DigestAlgorithm, identity::Source};
-
-const EXIT_CODES: &str = "\
-Exit codes:
-  0   all is well; for `explain`: the client would be admitted
-  1   refused: for `explain` and `identity`, the certificate is not one that is let in
-  64  the command line is wrong
-  65  an input file can't be read as what it should be
-  69  ZooKeeper does not answer (`check --upstream`)
-  70  an internal failure, or no way to listen
-  78  the configuration, or a file that it names, is wrong";
+use crate::{credential::DigestAlgorithm, identity::Source, metrics::REVISION};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -38,7 +31,7 @@ Exit codes:
     name = "zoogate",
     version,
     about = "Mutual TLS in front of a ZooKeeper server, with the certificate's identity in the session",
-    after_help = EXIT_CODES,
+    after_help = exit::EXIT_CODES,
     disable_help_subcommand = true,
     arg_required_else_help = true
 )]
@@ -68,7 +61,13 @@ Examples:
   zoogate check --config zoogate.yaml --upstream
 
 Loads all that `run` would load: keys, stores, CRLs, secrets. Problems go to standard
-error, one a line, as `FILE:LINE: KEY: what is wrong`, and the exit code is 78.")]
+error, one a line, as `FILE:LINE: KEY: what is wrong`, and the exit code is 78.
+What works but will surprise someone goes there as `warning: …`, and the exit code is 0.
+
+--upstream opens no session. It tells ZooKeeper's version and mode, and warns where
+clients can pass by the gate or share one limit of connections. It sees the sockets of
+its own machine only, and can't see `skipACL`: ZooKeeper tells nobody of it.
+Exits 69 if ZooKeeper does not answer.")]
     Check(CheckArgs),
 
     /// Say whether a client would be let in, as whom, until when; or why not
@@ -79,8 +78,15 @@ Examples:
   zoogate explain client.pem --trust-store ca.pem --crl ca.crl --output json
 
 CHAIN is what the client sends: its certificate, then intermediates; PEM or DER.
-Its key is not needed.
-Exits 0 if it would be admitted, 1 if refused, 65 if CHAIN can't be read.")]
+Its key is not needed, and nor is the server's.
+
+The JSON object has the keys `verdict` (`admitted` or `refused`), `reason` (null when
+admitted), `detail`, `identity`, `acl_ids` (`x509`, `digest`: ids without their scheme)
+and `not_after` (RFC 3339). Of a refused client, `identity`, both ids and `not_after`
+are null; without a secret, `digest` is.
+
+Exits 0 if it would be admitted, 1 if refused, 65 if a file that the command line names
+can't be read, 78 if the configuration, or a file that it names, is wrong.")]
     Explain(ExplainArgs),
 
     /// Print the ACL ids of a certificate, as `zkCli.sh setAcl` takes them
@@ -90,9 +96,22 @@ Examples:
   zoogate identity client.pem --config /etc/zoogate/zoogate.yaml
   zoogate identity --batch --from san_uri < certificates.txt
 
---batch reads certificates from standard input, base64 of DER, one a line, and prints
-one JSON object a line.
-The certificate is not verified here; see `zoogate explain`.")]
+Prints one id a line. The first is that of the injected credential, if there is a secret:
+  digest:x509/CN=alice%2CO=Acme:3XqMYmGbSVIzOGvtX4DdIPmUhXA=
+Append the permissions, and it is what setAcl takes:
+  setAcl /path digest:x509/CN=alice%2CO=Acme:3XqMYmGbSVIzOGvtX4DdIPmUhXA=:cdrwa
+With several secrets it is of the first one, which is for new ACLs. The line that begins
+with `x509:` is the id that native ZooKeeper gives the certificate, wherever --from
+looks; zkCli.sh takes that only if it has no comma.
+
+--batch reads certificates from standard input, base64 of DER, one a line, and prints one
+JSON object a line, with the keys `identity`, `acl_ids` (`x509`, `digest`: ids without
+their scheme), `reason` and `detail`. Where the certificate has no identity, `identity` is
+null and `reason` says why. An empty subject is native ZooKeeper's empty id: `identity` is
+empty, and `detail` says that the gate refuses it.
+
+The certificate is not verified here; see `zoogate explain`.
+Exits 1 if the one certificate has no identity, 65 if a file, or some line, can't be read.")]
     Identity(IdentityArgs),
 
     /// Print a new random secret for `identity.secret_file`
@@ -103,7 +122,7 @@ Example:
 Give the same file to every zoogate of the ensemble.")]
     Secret,
 
-    /// Print the version
+    /// Print the version, and the revision that it was built from
     #[command(after_help = "Example:\n  zoogate version")]
     Version,
 }
@@ -234,7 +253,7 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Explain(args) => explain::explain(&args),
         Command::Identity(args) => identity::identity(&args),
         Command::Secret => secret::secret(),
-        Command::Version => print(&format!("zoogate {}", env!("CARGO_PKG_VERSION")), Exit::Ok),
+        Command::Version => print(&format!("zoogate {} (revision {REVISION})", env!("CARGO_PKG_VERSION")), Exit::Ok),
     }
 }
 

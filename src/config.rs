@@ -266,6 +266,14 @@ impl Config {
     }
 }
 
+/// The line where a key stands in a file that was loaded, counted from 1; where it is not written, the line of its
+/// section. For problems that show only when a file that the key names is opened.
+pub fn line_of(path: &Path, key: &str) -> Option<usize> {
+    let text = read(path).ok()?;
+    let root = raw::parse(&text).ok()?;
+    raw::line_of(&text, reader::enclosing(&root, key)?)
+}
+
 fn read(path: &Path) -> Result<String, String> {
     let cannot = |error| format!("can't be read: {error}");
     let file = fs::File::open(path).map_err(cannot)?;

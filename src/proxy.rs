@@ -29,7 +29,7 @@ use crate::snapshot::Snapshot;
 use crate::zk::four_letter_word::FourLetterWord;
 use notices::Notices;
 
-pub use health::{Health, probe};
+pub use health::{Health, ask, probe};
 pub use record::ACCESS;
 pub use relay::{Bounds, X509Auth};
 pub use roster::{Present, Roster};

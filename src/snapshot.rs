@@ -1,14 +1,15 @@
 //! What a connection is judged by: one immutable value, loaded from the files that the configuration names.
 
 use std::fmt;
-use std::fs;
-use std::path::Path;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls_pki_types::{CertificateDer, UnixTime};
 
 use crate::config::{self, Config};
-use crate::credential::{Credential, IdentitySecrets};
+use crate::credential::{Credential, DigestAlgorithm, IdentitySecrets};
 use crate::identity::{self, Identity, IdentityError, Source};
 use crate::metrics::{CertificateRole, CertificateValidity, CrlValidity};
 use crate::secret::Secret;
@@ -20,15 +21,40 @@ use crate::tls::verifier::{ClientVerifier, VerifierError};
 /// The largest secret file that is read, in bytes.
 const MAX_SECRET_FILE: u64 = 64 * 1024;
 
-/// TLS material and identity rules.
+/// TLS material, and the judge of clients.
 pub struct Snapshot {
     /// The server's certificate, and whom it trusts.
     pub tls: Arc<TlsMaterial>,
+    judge: Judge,
+}
+
+/// Whom clients are judged by, and what they become: all of a snapshot but the server's own key.
+pub struct Judge {
+    /// Decides which certificates are let in.
+    pub verifier: Arc<ClientVerifier>,
+    /// What they are called.
+    pub rules: IdentityRules,
+    /// The file of each CRL, in the order of the verifier's.
+    crl_paths: Vec<String>,
+}
+
+/// The files that certificates are verified with.
+pub struct TrustFiles<'a> {
+    /// The CAs of clients, and single trusted certificates.
+    pub store: &'a config::TrustStoreFiles,
+    /// CRL files.
+    pub crls: &'a [PathBuf],
+    /// Whose revocation is checked, and how strictly.
+    pub revocation: RevocationOptions,
+}
+
+/// How a certificate becomes an identity, and an identity a credential.
+pub struct IdentityRules {
     source: Source,
     /// What identities' credentials are derived from; `None` if nothing is injected.
     secrets: Option<IdentitySecrets>,
-    /// The file of each CRL, in the order of the verifier's.
-    crl_paths: Vec<String>,
+    /// How the servers hash credentials.
+    algorithm: DigestAlgorithm,
 }
 
 /// A file that the configuration names can't be used.
@@ -54,22 +80,14 @@ impl Snapshot {
     pub fn load(config: &Config, now: UnixTime) -> Result<Self, Vec<LoadProblem>> {
         let mut problems = Vec::new();
         let key_store = or_note(load_key_store(&config.tls.key_store), "tls.key_store", &mut problems);
-        let verifier = load_verifier(&config.tls, &mut problems);
-        let secrets = match &config.identity.inject {
-            config::Inject::None => Some(None),
-            config::Inject::Digest { secret_file, .. } => {
-                or_note(load_secrets(secret_file), "identity.secret_file", &mut problems).map(Some)
-            }
-        };
-        let (verifier, crl_paths) = verifier.unzip();
-        let material = key_store.zip(verifier).and_then(|(key_store, verifier)| {
-            let material = TlsMaterial::new(key_store, Arc::new(verifier), TlsOptions::default(), now);
+        let judge = Judge::load(&TrustFiles::of(&config.tls), &config.identity);
+        let judge = judge.map_err(|more| problems.extend(more)).ok();
+        let material = key_store.zip(judge.as_ref()).and_then(|(key_store, judge)| {
+            let material = TlsMaterial::new(key_store, Arc::clone(&judge.verifier), TlsOptions::default(), now);
             or_note(material, "tls.key_store", &mut problems)
         });
-        match (material, secrets, crl_paths) {
-            (Some(tls), Some(secrets), Some(crl_paths)) => {
-                Ok(Self { tls: Arc::new(tls), source: config.identity.from, secrets, crl_paths })
-            }
+        match (material, judge) {
+            (Some(tls), Some(judge)) => Ok(Self { tls: Arc::new(tls), judge }),
             _ => Err(problems),
         }
     }
@@ -79,13 +97,17 @@ impl Snapshot {
     /// # Errors
     /// If the leaf has no name, or not one clear name, where the configuration looks for it.
     pub fn identify(&self, chain: &[CertificateDer<'_>]) -> Result<Identity, IdentityError> {
-        identity::identify(chain.first().map_or(&[], |leaf| leaf.as_ref()), self.source)
+        self.judge.rules.identify(chain)
     }
 
     /// What ZooKeeper is told of an identity; the first credential is the one that new ACLs should name.
     pub fn credentials(&self, identity: &Identity) -> Vec<Credential> {
-        let secrets = self.secrets.iter().flat_map(IdentitySecrets::iter);
-        secrets.map(|secret| Credential::derive(secret, identity)).collect()
+        self.judge.rules.credentials(identity)
+    }
+
+    /// How many secrets credentials are derived from.
+    pub fn secrets(&self) -> usize {
+        self.judge.rules.secrets.as_ref().map_or(0, |secrets| secrets.iter().len())
     }
 
     /// Every loaded certificate, for metrics.
@@ -107,7 +129,7 @@ impl Snapshot {
 
     /// Every loaded CRL, for metrics.
     pub fn crls(&self) -> Vec<CrlValidity> {
-        let infos = self.tls.verifier().crls().zip(&self.crl_paths);
+        let infos = self.tls.verifier().crls().zip(&self.judge.crl_paths);
         let validity = infos.map(|(info, path)| CrlValidity {
             issuer_cn: info.issuer.clone(),
             path: path.clone(),
@@ -117,6 +139,71 @@ impl Snapshot {
             entries: info.entries,
         });
         validity.collect()
+    }
+}
+
+impl Judge {
+    /// Loads the trust store, the CRLs and the secrets.
+    ///
+    /// # Errors
+    /// Every file's problems.
+    pub fn load(trust: &TrustFiles<'_>, identity: &config::Identity) -> Result<Self, Vec<LoadProblem>> {
+        let mut problems = Vec::new();
+        let verifier = load_verifier(trust, &mut problems);
+        let rules = IdentityRules::load(identity).map_err(|problem| problems.push(problem)).ok();
+        match (verifier, rules) {
+            (Some((verifier, crl_paths)), Some(rules)) => Ok(Self { verifier: Arc::new(verifier), rules, crl_paths }),
+            _ => Err(problems),
+        }
+    }
+}
+
+impl<'a> TrustFiles<'a> {
+    /// Those of a configuration.
+    pub fn of(tls: &'a config::Tls) -> Self {
+        Self { store: &tls.trust_store, crls: &tls.crls, revocation: revocation(tls) }
+    }
+}
+
+impl IdentityRules {
+    /// Loads the secrets, if any are configured.
+    ///
+    /// # Errors
+    /// If they can't be used.
+    pub fn load(identity: &config::Identity) -> Result<Self, LoadProblem> {
+        let (secrets, algorithm) = match &identity.inject {
+            config::Inject::None => (None, DigestAlgorithm::default()),
+            config::Inject::Digest { secret_file, algorithm } => {
+                let secrets = load_secrets(secret_file)
+                    .map_err(|message| LoadProblem { key: "identity.secret_file", message })?;
+                (Some(secrets), *algorithm)
+            }
+        };
+        Ok(Self { source: identity.from, secrets, algorithm })
+    }
+
+    /// Who a chain is; it is not verified here.
+    ///
+    /// # Errors
+    /// If the leaf has no name, or not one clear name, where the configuration looks for it.
+    pub fn identify(&self, chain: &[CertificateDer<'_>]) -> Result<Identity, IdentityError> {
+        identity::identify(chain.first().map_or(&[], |leaf| leaf.as_ref()), self.source)
+    }
+
+    /// What ZooKeeper is told of an identity; the first credential is the one that new ACLs should name.
+    pub fn credentials(&self, identity: &Identity) -> Vec<Credential> {
+        let secrets = self.secrets.iter().flat_map(IdentitySecrets::iter);
+        secrets.map(|secret| Credential::derive(secret, identity)).collect()
+    }
+
+    /// The ids that ZooKeeper gives these credentials, without their scheme, in the same order.
+    pub fn acl_ids(&self, identity: &Identity) -> Vec<String> {
+        self.credentials(identity).iter().map(|credential| credential.acl_id(self.algorithm)).collect()
+    }
+
+    /// Where in a certificate the identity is looked for.
+    pub fn source(&self) -> Source {
+        self.source
     }
 }
 
@@ -136,30 +223,30 @@ fn load_password(path: Option<&Path>) -> Result<Option<Secret>, StoreError> {
 }
 
 /// The verifier, with the file that each of its CRLs came from.
-fn load_verifier(tls: &config::Tls, problems: &mut Vec<LoadProblem>) -> Option<(ClientVerifier, Vec<String>)> {
-    let password = load_password(tls.trust_store.password_file.as_deref());
-    let trust = password.and_then(|password| store::load_trust_store(&tls.trust_store.path, password.as_ref()));
-    let trust = or_note(trust, "tls.trust_store", problems);
+fn load_verifier(trust: &TrustFiles<'_>, problems: &mut Vec<LoadProblem>) -> Option<(ClientVerifier, Vec<String>)> {
+    let password = load_password(trust.store.password_file.as_deref());
+    let store = password.and_then(|password| store::load_trust_store(&trust.store.path, password.as_ref()));
+    let store = or_note(store, "tls.trust_store", problems);
     let (mut crls, mut paths) = (Vec::new(), Vec::new());
     let before = problems.len();
-    for path in &tls.crls {
+    for path in trust.crls {
         for crl in or_note(store::load_crls(path), "tls.crls", problems).unwrap_or_default() {
             crls.push(crl);
             paths.push(path.display().to_string());
         }
     }
-    let trust = trust.filter(|_| problems.len() == before)?;
-    match ClientVerifier::new(&trust, crls, revocation(tls)) {
+    let store = store.filter(|_| problems.len() == before)?;
+    match ClientVerifier::new(&store, crls, trust.revocation) {
         Ok(verifier) => Some((verifier, paths)),
         Err(errors) => {
-            problems.extend(errors.iter().map(|error| verifier_problem(error, tls, &paths)));
+            problems.extend(errors.iter().map(|error| verifier_problem(error, &trust.store.path, &paths)));
             None
         }
     }
 }
 
 /// The options of revocation as TLS knows them.
-pub fn revocation(tls: &config::Tls) -> RevocationOptions {
+fn revocation(tls: &config::Tls) -> RevocationOptions {
     RevocationOptions {
         scope: match tls.revocation {
             config::Revocation::Chain => RevocationScope::Chain,
@@ -172,14 +259,14 @@ pub fn revocation(tls: &config::Tls) -> RevocationOptions {
     }
 }
 
-fn verifier_problem(error: &VerifierError, tls: &config::Tls, crl_paths: &[String]) -> LoadProblem {
+fn verifier_problem(error: &VerifierError, store: &Path, crl_paths: &[String]) -> LoadProblem {
     match error {
         VerifierError::Crl { index, error } => {
             let path = crl_paths.get(*index).map_or("", String::as_str);
             LoadProblem { key: "tls.crls", message: format!("{path}: {error}") }
         }
         VerifierError::Empty | VerifierError::Certificate { .. } => {
-            let message = format!("{}: {error}", tls.trust_store.path.display());
+            let message = format!("{}: {error}", store.display());
             LoadProblem { key: "tls.trust_store", message }
         }
     }
@@ -189,13 +276,16 @@ fn verifier_problem(error: &VerifierError, tls: &config::Tls, crl_paths: &[Strin
 ///
 /// # Errors
 /// A sentence with the path and what is wrong.
-pub fn load_secrets(path: &Path) -> Result<IdentitySecrets, String> {
+fn load_secrets(path: &Path) -> Result<IdentitySecrets, String> {
     let told = |error: &dyn fmt::Display| format!("{}: {error}", path.display());
-    let size = fs::metadata(path).map_err(|error| told(&error))?.len();
-    if size > MAX_SECRET_FILE {
+    let file = File::open(path).map_err(|error| told(&error))?;
+    // One allocation, so that growing leaves no copies behind.
+    let mut content = Vec::with_capacity(MAX_SECRET_FILE as usize + 1);
+    let read = file.take(MAX_SECRET_FILE + 1).read_to_end(&mut content);
+    let content = Secret::new(content);
+    if read.map_err(|error| told(&error))? as u64 > MAX_SECRET_FILE {
         return Err(told(&"too large to be a file of secrets; make one with `zoogate secret`"));
     }
-    let content = Secret::new(fs::read(path).map_err(|error| told(&error))?);
     IdentitySecrets::parse(content.expose()).map_err(|error| told(&error))
 }
 

@@ -125,13 +125,17 @@ pub fn load_trust_store(path: &Path, password: Option<&Secret>) -> Result<TrustS
 
 /// Reads the certificates of a PEM or DER file in the file's order: for looking at one client's chain.
 ///
+/// They are not parsed: a client may send anything in the place of a certificate, and whoever judges it should judge
+/// the same bytes here.
+///
 /// # Errors
 /// When the file can't be read, holds something else, or holds no certificate.
 pub fn load_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, StoreError> {
     let at = |fault: StoreFault| StoreError::new(path, fault);
     let data = read(path, STORE_LIMIT)?;
-    let found = match recognise(&data).map_err(at)? {
-        Format::Pem | Format::Der => certificates_of(&data).map_err(at)?,
+    let found: Vec<Vec<u8>> = match recognise(&data).map_err(at)? {
+        Format::Pem => pem::unchecked_certificates(&data).map_err(at)?.into_iter().map(|(_, der)| der).collect(),
+        Format::Der => certificate::unchecked(&data).map_err(at)?,
         Format::Pkcs12 | Format::Jks => {
             return Err(at(StoreFault::Unsupported(
                 "this is a store, and a PEM or DER certificate is wanted: export it with \
@@ -143,7 +147,7 @@ pub fn load_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, St
     if found.is_empty() {
         return Err(at(StoreFault::NoCertificates));
     }
-    Ok(found)
+    Ok(found.into_iter().map(CertificateDer::from).collect())
 }
 
 /// Reads revocation lists: each `X509 CRL` block of a PEM file, or one DER list. Returns their DER; signatures and

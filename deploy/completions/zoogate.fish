@@ -31,7 +31,7 @@ complete -c zoogate -n "__fish_zoogate_needs_command" -f -a "check" -d 'Say ever
 complete -c zoogate -n "__fish_zoogate_needs_command" -f -a "explain" -d 'Say whether a client would be let in, as whom, until when; or why not'
 complete -c zoogate -n "__fish_zoogate_needs_command" -f -a "identity" -d 'Print the ACL ids of a certificate, as `zkCli.sh setAcl` takes them'
 complete -c zoogate -n "__fish_zoogate_needs_command" -f -a "secret" -d 'Print a new random secret for `identity.secret_file`'
-complete -c zoogate -n "__fish_zoogate_needs_command" -f -a "version" -d 'Print the version'
+complete -c zoogate -n "__fish_zoogate_needs_command" -f -a "version" -d 'Print the version, and the revision that it was built from'
 complete -c zoogate -n "__fish_zoogate_using_subcommand run" -l config -d 'The configuration, YAML' -r -F
 complete -c zoogate -n "__fish_zoogate_using_subcommand run" -s h -l help -d 'Print help'
 complete -c zoogate -n "__fish_zoogate_using_subcommand check" -l config -d 'The configuration, YAML' -r -F

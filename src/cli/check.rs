@@ -1,14 +1,88 @@
 //! `zoogate check`: all that `run` would load, and every problem with it.
 
-use super::{CheckArgs, Exit, complain, print};
-use crate::config::Config;
+mod sockets;
+mod upstream;
+
+use rustls_pki_types::UnixTime;
+
+use super::{CheckArgs, Exit, complain, files, print};
+use crate::config::{Config, Inject, RevocationPolicy};
+use crate::snapshot::Snapshot;
+use crate::tls::date;
+use crate::tls::material::CertificateRole;
 
 pub(super) fn check(args: &CheckArgs) -> Exit {
-    if let Err(error) = Config::load(&args.config) {
-        return complain(&error, Exit::Configuration);
+    let config = match files::load_config(&args.config) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    let now = UnixTime::now();
+    let snapshot = match Snapshot::load(&config, now) {
+        Ok(snapshot) => snapshot,
+        Err(problems) => return files::complain_in(&args.config, &problems),
+    };
+    warn(snapshot.tls.warnings());
+    warn(&overdue_crls(&config, &snapshot, now));
+    let exit = print(&format!("{}: ok\n{}", args.config.display(), summary(&config, &snapshot)), Exit::Ok);
+    if exit != Exit::Ok || !args.upstream {
+        return exit;
     }
-    if args.upstream {
-        return complain(&"zoogate check --upstream: not built yet", Exit::Internal);
+    match upstream::look(&config) {
+        Ok(findings) => {
+            warn(&findings.warnings);
+            print(&findings.summary, Exit::Ok)
+        }
+        Err(error) => complain(&error, Exit::UpstreamUnavailable),
     }
-    print(&format!("{}: ok", args.config.display()), Exit::Ok)
+}
+
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        complain(&format!("warning: {warning}"), Exit::Ok);
+    }
+}
+
+/// CRLs that don't count any more, or not yet.
+fn overdue_crls(config: &Config, snapshot: &Snapshot, now: UnixTime) -> Vec<String> {
+    let consequence = match config.tls.revocation_policy {
+        RevocationPolicy::Hard => "are refused",
+        RevocationPolicy::Soft => "are not checked for revocation",
+    };
+    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    let mut warnings = Vec::new();
+    for crl in snapshot.crls() {
+        if let Some(due) = crl.next_update.filter(|due| *due < now) {
+            let (path, issuer, due) = (crl.path, crl.issuer_cn, date(due));
+            warnings.push(format!(
+                "tls.crls: {path}: the CRL of {issuer} was to be replaced by {due}; certificates of that CA {consequence}"
+            ));
+        }
+    }
+    warnings
+}
+
+/// A paragraph on what was loaded.
+fn summary(config: &Config, snapshot: &Snapshot) -> String {
+    let certificates = snapshot.tls.certificates();
+    let server = certificates.iter().find(|certificate| certificate.role == CertificateRole::Server);
+    let server = server.map_or_else(String::new, |server| {
+        format!("the server is {} until {}", server.subject, date(server.not_after))
+    });
+    let anchors = certificates.iter().filter(|certificate| certificate.role == CertificateRole::TrustAnchor).count();
+    let crls = match snapshot.crls().len() {
+        0 => "revocation is not checked".to_owned(),
+        crls => counted(crls, "CRL"),
+    };
+    let injected = match &config.identity.inject {
+        Inject::Digest { algorithm, .. } => {
+            format!("injected as digest ({algorithm}, {})", counted(snapshot.secrets(), "secret"))
+        }
+        Inject::None => "not injected".to_owned(),
+    };
+    let anchors = counted(anchors, "trust anchor");
+    format!("{server}; {anchors}; {crls}; the identity is taken from {}, {injected}", config.identity.from)
+}
+
+fn counted(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

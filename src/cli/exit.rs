@@ -2,6 +2,17 @@
 
 use std::process::ExitCode;
 
+/// The list that `--help` ends with.
+pub(super) const EXIT_CODES: &str = "\
+Exit codes:
+  0   all is well; for `explain`: the client would be admitted
+  1   refused: for `explain` and `identity`, the certificate is not one that is let in
+  64  the command line is wrong
+  65  an input file can't be read as what it should be
+  69  ZooKeeper does not answer (`check --upstream`)
+  70  an internal failure, or no way to listen
+  78  the configuration, or a file that it names, is wrong";
+
 /// What the caller learns from the process' end. Numbers are those of `sysexits.h` where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -25,5 +36,18 @@ pub enum Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_lists_every_code() {
+        use Exit::*;
+        for exit in [Ok, Refused, Usage, UnreadableInput, UpstreamUnavailable, Internal, Configuration] {
+            assert!(EXIT_CODES.contains(&format!("\n  {:<4}", exit as u8)), "{exit:?}");
+        }
     }
 }

@@ -1,20 +1,22 @@
 //! `zoogate run`.
 
+use std::path::Path;
+
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::info;
 
-use super::{ConfigArgs, Exit, complain};
+use super::{ConfigArgs, Exit, complain, files};
 use crate::app::{App, StartError, process};
 use crate::config::Config;
 use crate::shutdown::StopSignals;
 use crate::telemetry;
 
 pub(super) fn run(args: &ConfigArgs) -> Exit {
-    let config = match Config::load(&args.config) {
+    let config = match files::load_config(&args.config) {
         Ok(config) => config,
-        Err(error) => return complain(&error, Exit::Configuration),
+        Err(exit) => return exit,
     };
     if let Err(error) = telemetry::init(config.log.format, &config.log.level) {
         return complain(&error, Exit::Configuration);
@@ -23,12 +25,12 @@ pub(super) fn run(args: &ConfigArgs) -> Exit {
     process::raise_open_files(config.limits.connections);
     let runtime = Builder::new_multi_thread().worker_threads(config.runtime.workers).enable_all().build();
     match runtime {
-        Ok(runtime) => runtime.block_on(serve(config)),
+        Ok(runtime) => runtime.block_on(serve(config, &args.config)),
         Err(error) => complain(&format!("can't start threads: {error}"), Exit::Internal),
     }
 }
 
-async fn serve(config: Config) -> Exit {
+async fn serve(config: Config, path: &Path) -> Exit {
     // Before anything else: a signal that comes during the start must not kill the process half-way.
     let (stops, wishes) = mpsc::channel(2);
     if let Err(error) = forward_signals(stops) {
@@ -36,7 +38,7 @@ async fn serve(config: Config) -> Exit {
     }
     let app = match App::build(config) {
         Ok(app) => app,
-        Err(error @ StartError::Load(_)) => return complain(&error, Exit::Configuration),
+        Err(StartError::Load(problems)) => return files::complain_in(path, &problems),
         Err(error @ (StartError::Bind { .. } | StartError::Metrics(_))) => return complain(&error, Exit::Internal),
     };
     match app.run(wishes).await {

@@ -149,7 +149,7 @@ impl<'a> Reader<'a> {
     pub(super) fn problem(&mut self, path: &'static str, message: impl Into<String>) {
         let position = match self.entry(path) {
             Entry::Present(key, _) => Some(key.position),
-            Entry::Absent => self.enclosing(path),
+            Entry::Absent => enclosing(self.root, path),
             // Noted where the section is.
             Entry::Unreachable => return,
         };
@@ -201,20 +201,20 @@ impl<'a> Reader<'a> {
         }
         Entry::Absent
     }
+}
 
-    /// The innermost section of the path that is written.
-    fn enclosing(&self, path: &str) -> Option<Position> {
-        let mut position = None;
-        let mut section = self.root;
-        for word in path.split('.') {
-            let Kind::Section(entries) = &section.kind else { break };
-            let entry = entries.iter().find(|(key, _)| matches!(&key.kind, Kind::Text(k) if k == word));
-            let Some((key, value)) = entry else { break };
-            position = Some(key.position);
-            section = value;
-        }
-        position
+/// Where the path stands, or the innermost section of it that is written.
+pub(super) fn enclosing(root: &Node, path: &str) -> Option<Position> {
+    let mut position = None;
+    let mut section = root;
+    for word in path.split('.') {
+        let Kind::Section(entries) = &section.kind else { break };
+        let entry = entries.iter().find(|(key, _)| matches!(&key.kind, Kind::Text(k) if k == word));
+        let Some((key, value)) = entry else { break };
+        position = Some(key.position);
+        section = value;
     }
+    position
 }
 
 fn key_word(key: &Node) -> Option<String> {

@@ -42,6 +42,14 @@ pub async fn probe(dialer: &Dialer, within: Duration) -> Health {
     }
 }
 
+/// Puts one four-letter word to ZooKeeper and gives its answer, which may be its refusal, or empty.
+///
+/// # Errors
+/// If it can't be connected to, or does not answer in time.
+pub async fn ask(dialer: &Dialer, question: &[u8; 4], within: Duration) -> io::Result<String> {
+    timeout(within, word(dialer, question)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
 async fn ask_all(dialer: &Dialer) -> io::Result<Health> {
     if let Some(health) = read_srvr(&word(dialer, b"srvr").await?) {
         return Ok(health);

@@ -5,6 +5,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::parse_x509_certificate;
 
+use super::der;
 use super::fault::StoreFault;
 
 /// Takes a certificate after parsing it once, so that a damaged one is reported with its place in the file.
@@ -25,6 +26,19 @@ pub(super) fn concatenated(mut data: &[u8]) -> Result<Vec<CertificateDer<'static
         })?;
         let (certificate, rest) = data.split_at(data.len() - rest.len());
         found.push(CertificateDer::from(certificate.to_vec()));
+        data = rest;
+    }
+    Ok(found)
+}
+
+/// DER elements, one after another, which may or may not be certificates.
+pub(super) fn unchecked(mut data: &[u8]) -> Result<Vec<Vec<u8>>, StoreFault> {
+    let mut found = Vec::new();
+    while !data.is_empty() {
+        let (element, rest) = der::split_first(data).ok_or_else(|| {
+            StoreFault::Malformed(format!("its DER, element {}, isn't a whole sequence", found.len() + 1))
+        })?;
+        found.push(element.to_vec());
         data = rest;
     }
     Ok(found)

@@ -52,6 +52,13 @@ impl<'a> Elements<'a> {
     }
 }
 
+/// The first element, a sequence, as it stands; and what follows it.
+pub(super) fn split_first(data: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut elements = Elements::of(data);
+    elements.expect(SEQUENCE)?;
+    data.split_at_checked(data.len() - elements.0.len())
+}
+
 /// Whether this begins as a PKCS#12 store does: a sequence of the number 3 and a sequence.
 pub(super) fn is_pfx(data: &[u8]) -> bool {
     // By hand, so that a store that was cut short is still called a PKCS#12 store.
@@ -108,6 +115,14 @@ mod tests {
             &[0x1f, 0x01, 0],
         ] {
             assert_eq!(Elements::of(odd).next(), None, "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn a_sequence_is_split_off_as_it_stands() {
+        assert_eq!(split_first(&[0x30, 1, 7, 0x30, 0]), Some((&[0x30, 1, 7][..], &[0x30, 0][..])));
+        for odd in [&[][..], &[0x30, 2, 7], &[2, 1, 7], &[0x30, 0x80, 0, 0]] {
+            assert_eq!(split_first(odd), None, "{odd:?}");
         }
     }
 

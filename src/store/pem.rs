@@ -17,13 +17,16 @@ pub(super) fn looks_like(data: &[u8]) -> bool {
 
 /// All certificates, in order.
 pub(super) fn certificates(data: &[u8]) -> Result<Vec<CertificateDer<'static>>, StoreFault> {
+    let found = unchecked_certificates(data)?;
+    found.into_iter().map(|(line, der)| certificate::checked(der, &format!("at line {line}"))).collect()
+}
+
+/// What the certificate blocks hold, in order, each with the line that it begins at; it may be no certificate at all.
+pub(super) fn unchecked_certificates(data: &[u8]) -> Result<Vec<(usize, Vec<u8>)>, StoreFault> {
     let mut found = Vec::new();
     for block in blocks(data)? {
         match block.label {
-            "CERTIFICATE" | "X509 CERTIFICATE" => {
-                let place = format!("at line {}", block.line);
-                found.push(certificate::checked(block.decode()?.to_vec(), &place)?);
-            }
+            "CERTIFICATE" | "X509 CERTIFICATE" => found.push((block.line, block.decode()?.to_vec())),
             "TRUSTED CERTIFICATE" => {
                 return Err(StoreFault::Unsupported(format!(
                     "the TRUSTED CERTIFICATE at line {} carries OpenSSL's own trust settings, which would be \

@@ -1,0 +1,160 @@
+//! What ZooKeeper says of itself, and what in its settings defeats the gate.
+
+use std::net::IpAddr;
+
+use tokio::runtime::Builder;
+
+use super::sockets;
+use crate::app;
+use crate::config::{Config, UpstreamSource};
+use crate::metrics::UpstreamState;
+use crate::proxy::{self, Health};
+
+pub(super) struct Findings {
+    /// A line on what was reached.
+    pub(super) summary: String,
+    /// What defeats the gate, each with what to do.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Asks ZooKeeper, without opening a session; an error if it doesn't answer.
+pub(super) fn look(config: &Config) -> Result<Findings, String> {
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    runtime.block_on(ask(config))
+}
+
+async fn ask(config: &Config) -> Result<Findings, String> {
+    let address = &config.upstream.address;
+    let (dialer, within) = (app::dialer(&config.upstream), config.upstream.probe_timeout);
+    let health = proxy::probe(&dialer, within).await;
+    // A refusal is an answer too; what says nothing to any question may not even be ZooKeeper.
+    let conf = proxy::ask(&dialer, b"conf", within).await.unwrap_or_default();
+    let silent = health.state == UpstreamState::NotServing && conf.trim().is_empty();
+    if health.state == UpstreamState::Unreachable || silent {
+        return Err(format!("upstream.address: ZooKeeper does not answer at {address}: {}", health.detail));
+    }
+    let conf = Conf::of(&conf);
+    let mut warnings: Vec<String> = not_serving(&health).into_iter().collect();
+    let around = way_round(config);
+    if around.is_empty() {
+        warnings.extend(conf.as_ref().and_then(Conf::open_client_address));
+    }
+    warnings.extend(around);
+    warnings.extend(one_source(config, conf.as_ref()));
+    Ok(Findings { summary: summary(config, &health), warnings })
+}
+
+fn summary(config: &Config, health: &Health) -> String {
+    let version = health.version.as_deref().unwrap_or("(it does not tell its version)");
+    format!("ZooKeeper {version} at {}: {}, as told by {}", config.upstream.address, health.state, health.detail)
+}
+
+fn not_serving(health: &Health) -> Option<String> {
+    (!health.state.serves()).then(|| format!("ZooKeeper is {}: {}", health.state, health.detail))
+}
+
+/// Where others than this machine can connect to ZooKeeper, as far as this machine knows.
+fn way_round(config: &Config) -> Vec<String> {
+    let address = &config.upstream.address;
+    let is_local = address.ip().map_or(address.host == "localhost", |ip| ip.is_loopback());
+    if !is_local {
+        return vec![format!(
+            "upstream.address: {address} is not on loopback: whoever reaches it passes by the gate, and what the gate \
+             sends there is not encrypted; put the gate beside the server, or close the port to all but the gate"
+        )];
+    }
+    let own = &config.listen.addresses;
+    let open = sockets::listening().into_iter().filter(|socket| {
+        socket.port() == address.port && !socket.ip().to_canonical().is_loopback() && !own.contains(socket)
+    });
+    open.map(|socket| {
+        format!(
+            "ZooKeeper's port is open on {socket}: whoever reaches it passes by the gate; set \
+             clientPortAddress=127.0.0.1 in zoo.cfg and restart ZooKeeper"
+        )
+    })
+    .collect()
+}
+
+/// ZooKeeper counts connections by their source address.
+fn one_source(config: &Config, conf: Option<&Conf<'_>>) -> Option<String> {
+    if config.upstream.source == UpstreamSource::PerClient {
+        return None;
+    }
+    let remedy = "set maxClientCnxns=0 in zoo.cfg, or have ZooKeeper on 127.0.0.1 and `upstream.source: per_client`";
+    let Some(conf) = conf else {
+        return Some(format!(
+            "upstream.source: to ZooKeeper all clients come from one address, and maxClientCnxns (60 by default) \
+             limits them together; it allows no `conf` that would tell: {remedy}"
+        ));
+    };
+    let limit: usize = conf.value("maxClientCnxns")?.parse().ok()?;
+    (1..config.limits.connections).contains(&limit).then(|| {
+        format!(
+            "upstream.source: to ZooKeeper all clients come from one address, and its maxClientCnxns={limit} limits \
+             them together: {remedy}"
+        )
+    })
+}
+
+/// The answer to `conf`: lines of `name=value`.
+struct Conf<'a>(&'a str);
+
+impl<'a> Conf<'a> {
+    /// `None` if the server does not tell.
+    fn of(answer: &'a str) -> Option<Self> {
+        let conf = Self(answer);
+        conf.value("clientPort").is_some().then_some(conf)
+    }
+
+    fn value(&self, name: &str) -> Option<&'a str> {
+        self.0.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix('=')).map(str::trim)
+    }
+
+    /// The client's part of this server's line in a dynamic configuration, `server.1=…;0.0.0.0:2181`.
+    fn open_client_address(&self) -> Option<String> {
+        let id = self.value("serverId")?;
+        let (_, client) = self.value(&format!("server.{id}"))?.split_once(';')?;
+        let host = client.rsplit_once(':').map_or("0.0.0.0", |(host, _)| host.trim_matches(['[', ']']));
+        let ip: IpAddr = host.parse().ok()?;
+        (!ip.to_canonical().is_loopback()).then(|| {
+            format!(
+                "ZooKeeper's client address is {client}: whoever reaches it passes by the gate; in its dynamic \
+                 configuration end the line server.{id}=… with `;127.0.0.1:PORT`"
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_address_of_this_server_is_found_among_others() {
+        let conf = |client: &str| {
+            format!(
+                "clientPort=2181\nserverId=2\nmembership: \nserver.1=a:2888:3888:participant;0.0.0.0:2181\n\
+                 server.2=b:2888:3888:participant{client}\nserver.22=c:1:2;0.0.0.0:1\n"
+            )
+        };
+        for (client, open) in [
+            (";0.0.0.0:2181", true),
+            (";2181", true),
+            (";[0:0:0:0:0:0:0:0]:2181", true),
+            (";10.0.0.7:2181", true),
+            (";127.0.0.1:2181", false),
+            (";[::1]:2181", false),
+            ("", false),
+        ] {
+            let conf = conf(client);
+            assert_eq!(Conf::of(&conf).unwrap().open_client_address().is_some(), open, "{client}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_of_conf_is_no_configuration() {
+        assert!(Conf::of("conf is not executed because it is not in the whitelist.\n").is_none());
+        assert!(Conf::of("").is_none());
+    }
+}
