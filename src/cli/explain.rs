@@ -26,14 +26,15 @@ pub(super) fn explain(args: &ExplainArgs) -> Exit {
         (Ok(judge), Ok(chain)) => (judge, chain),
         (Err(exit), _) | (_, Err(exit)) => return exit,
     };
-    let verdict = Verdict::of(&judge, &chain, unix(args.at.unwrap_or_else(SystemTime::now)));
+    let at = unix(args.at.unwrap_or_else(SystemTime::now));
+    let verdict = Verdict::of(&judge, &chain, at);
     let exit = match verdict {
         Verdict::Admitted(_) => Exit::Ok,
         Verdict::Refused { .. } => Exit::Refused,
     };
     match args.output {
         Output::Json => print(&report::json(&verdict), exit),
-        Output::Text => print(&report::text(&verdict, &chain, args.at), exit),
+        Output::Text => print(&report::text(&verdict, &chain, at), exit),
     }
 }
 
@@ -90,7 +91,7 @@ fn judge_of(path: &Path) -> Result<Judge, Exit> {
     Judge::load(&TrustFiles::of(&config.tls), &config.identity).map_err(|problems| files::complain_in(path, &problems))
 }
 
-/// Certificates know no time before 1970 that matters here.
+/// The grammar takes no time before 1970; a clock that is before it is at 1970 here.
 fn unix(time: SystemTime) -> UnixTime {
     UnixTime::since_unix_epoch(time.duration_since(UNIX_EPOCH).unwrap_or_default())
 }

@@ -17,7 +17,8 @@ pub(super) fn parse(text: &str) -> Result<SystemTime, String> {
         "-" => time.checked_add(shift),
         _ => None,
     };
-    shifted.ok_or_else(wrong)
+    let shifted = shifted.ok_or_else(wrong)?;
+    if shifted < SystemTime::UNIX_EPOCH { Err("times begin with 1970 here".to_owned()) } else { Ok(shifted) }
 }
 
 /// Reads `01:00`.
@@ -44,9 +45,15 @@ mod tests {
 
     #[test]
     fn what_is_not_rfc_3339_is_refused() {
-        for text in
-            ["", "now", "2027-01-01", "2027-01-01T00:00:00", "2027-01-01T00:00:00+1:00", "2027-01-01T00:00:00+25:00"]
-        {
+        for text in [
+            "",
+            "now",
+            "2027-01-01",
+            "2027-01-01T00:00:00",
+            "2027-01-01T00:00:00+1:00",
+            "2027-01-01T00:00:00+25:00",
+            "1970-01-01T00:30:00+01:00",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

@@ -1,6 +1,6 @@
 //! What ZooKeeper says of itself, and what in its settings defeats the gate.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use tokio::runtime::Builder;
 
@@ -63,17 +63,23 @@ fn way_round(config: &Config) -> Vec<String> {
              sends there is not encrypted; put the gate beside the server, or close the port to all but the gate"
         )];
     }
-    let own = &config.listen.addresses;
-    let open = sockets::listening().into_iter().filter(|socket| {
-        socket.port() == address.port && !socket.ip().to_canonical().is_loopback() && !own.contains(socket)
-    });
-    open.map(|socket| {
+    let open = open_sockets(sockets::listening(), address.port, &config.listen.addresses);
+    let warnings = open.into_iter().map(|socket| {
         format!(
             "ZooKeeper's port is open on {socket}: whoever reaches it passes by the gate; set \
              clientPortAddress=127.0.0.1 in zoo.cfg and restart ZooKeeper"
         )
-    })
-    .collect()
+    });
+    warnings.collect()
+}
+
+/// Sockets of this port that others can reach, but for the gate's own: it may take ZooKeeper's usual port on the
+/// machine's outer address.
+fn open_sockets(listening: Vec<SocketAddr>, port: u16, own: &[SocketAddr]) -> Vec<SocketAddr> {
+    let is_open = |socket: &SocketAddr| {
+        socket.port() == port && !socket.ip().to_canonical().is_loopback() && !own.contains(socket)
+    };
+    listening.into_iter().filter(is_open).collect()
 }
 
 /// ZooKeeper counts connections by their source address.
@@ -150,6 +156,18 @@ mod tests {
             let conf = conf(client);
             assert_eq!(Conf::of(&conf).unwrap().open_client_address().is_some(), open, "{client}");
         }
+    }
+
+    #[test]
+    fn only_what_others_can_reach_and_the_gate_does_not_hold_is_open() {
+        let sockets =
+            |text: &str| -> Vec<SocketAddr> { text.split(' ').map(|socket| socket.parse().unwrap()).collect() };
+        // Java listens on `127.0.0.1` by a socket of IPv6.
+        let listening =
+            sockets("127.0.0.1:2181 [::ffff:127.0.0.1]:2181 [::1]:2181 10.0.0.5:2181 10.0.0.6:2181 [::]:22");
+        let open = |own: &str| open_sockets(listening.clone(), 2181, &sockets(own));
+        assert_eq!(open("10.0.0.5:2181"), sockets("10.0.0.6:2181"));
+        assert_eq!(open("0.0.0.0:2281"), sockets("10.0.0.5:2181 10.0.0.6:2181"));
     }
 
     #[test]

@@ -1,8 +1,6 @@
 //! A verdict in print.
 
-use std::time::SystemTime;
-
-use rustls_pki_types::CertificateDer;
+use rustls_pki_types::{CertificateDer, UnixTime};
 use serde::Serialize;
 
 use super::advice::advice;
@@ -47,14 +45,12 @@ pub(super) fn json(verdict: &Verdict) -> String {
     })
 }
 
-pub(super) fn text(verdict: &Verdict, chain: &[CertificateDer<'_>], at: Option<SystemTime>) -> String {
+pub(super) fn text(verdict: &Verdict, chain: &[CertificateDer<'_>], at: UnixTime) -> String {
     let mut rows = match verdict {
         Verdict::Admitted(admission) => admitted(admission),
         Verdict::Refused { refusal, detail } => refused(*refusal, detail, chain),
     };
-    if let Some(at) = at {
-        rows.push(("judged as of", humantime::format_rfc3339_seconds(at).to_string()));
-    }
+    rows.push(("judged as of", date(i64::try_from(at.as_secs()).unwrap_or(i64::MAX))));
     let lines = rows.into_iter().map(|(label, value)| format!("{label:<14}{}", escaped(&value)));
     lines.collect::<Vec<_>>().join("\n")
 }
