@@ -1,4 +1,5 @@
 //! The verbs of the built program: what they print, and how they exit.
+#![allow(clippy::unwrap_used, reason = "a failure of a test's own preparations is a failure of the test")]
 
 #[path = "cli/check.rs"]
 mod check;

@@ -84,6 +84,25 @@ fn what_will_surprise_someone_is_a_warning() {
     assert!(run.stdout.starts_with("zoogate.yaml: ok\n"), "{run:?}");
 }
 
+#[test]
+fn a_crl_that_is_overdue_is_a_warning_with_its_consequence() {
+    let shop = pki();
+    shop.revoke("list", "root", "alice");
+    shop.run(
+        "openssl ca -config list.cnf -gencrl -crl_lastupdate 20190101000000Z -crl_nextupdate 20200101000000Z \
+         -out list.crl",
+    );
+    let config = CONFIG.replace("UPSTREAM", "127.0.0.1:2181").replace("identity:", "  crls: list.crl\nidentity:");
+    for (policy, consequence) in [("hard", "are refused"), ("soft", "are not checked for revocation")] {
+        let policy = format!("  crls: list.crl\n  revocation_policy: {policy}\n");
+        shop.write("zoogate.yaml", config.replace("  crls: list.crl\n", &policy));
+        let run = shop.zoogate("check --config zoogate.yaml");
+        assert_eq!(run.code, 0, "{run:?}");
+        assert!(run.stderr.starts_with("warning: tls.crls: list.crl: the CRL of CN=Root,O=Zoo"), "{run:?}");
+        assert!(run.stderr.contains("by 2020-01-01T00:00:00Z") && run.stderr.contains(consequence), "{run:?}");
+    }
+}
+
 /// A server that answers words, one a connection, and hangs up on all else.
 fn zookeeper(listen: &str, answers: &'static [(&str, &str)]) -> SocketAddr {
     let listener = TcpListener::bind(listen).unwrap();
@@ -179,9 +198,10 @@ fn a_limit_that_counts_all_clients_as_one_is_a_warning() {
 fn a_server_that_does_not_serve_is_a_warning() {
     const LOST: &str = "This ZooKeeper instance is not currently serving requests\n";
     let address = zookeeper("127.0.0.1:0", &[("srvr", LOST), ("conf", LOST)]);
-    let run = checked(&pki(), &address.to_string());
+    let run = checked(&pki(), &format!("{address}, source: system"));
     assert_eq!(run.code, 0, "{run:?}");
-    assert!(run.stderr.starts_with("warning: ZooKeeper is not_serving"), "{run:?}");
+    assert_eq!(run.stderr, format!("warning: ZooKeeper is not_serving: {LOST}"));
+    assert!(run.stdout.ends_with(&format!("\nZooKeeper of unknown version at {address}: not_serving\n")), "{run:?}");
 }
 
 #[test]

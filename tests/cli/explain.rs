@@ -140,17 +140,17 @@ fn each_kind_of_bad_certificate_has_its_reason() {
         shop.write("chained.crt", [shop.read(&format!("{leaf}.crt")), shop.read(&format!("{ca}.crt"))].concat());
         judged("chained")
     };
-    shop.issue("web", "/CN=web", "root", "extendedKeyUsage=serverAuth\n");
+    shop.issue(("web", "/CN=web"), "root", "extendedKeyUsage=serverAuth\n");
     assert_eq!(judged("web"), "bad_usage");
-    shop.issue("odd", "/CN=odd", "root", "1.2.3.4=critical,DER:0500\n");
+    shop.issue(("odd", "/CN=odd"), "root", "1.2.3.4=critical,DER:0500\n");
     assert_eq!(judged("odd"), "unsupported_extension");
-    shop.issue_with_key("weak", "/CN=weak", "root", (LEAF, "rsa:1024"));
+    shop.issue_with_key(("weak", "/CN=weak"), "root", (LEAF, "rsa:1024"));
     assert_eq!(judged("weak"), "weak_key");
-    shop.issue("lame", "/CN=lame", "root", "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,cRLSign\n");
-    shop.issue("victim", "/CN=victim", "lame", LEAF);
+    shop.issue(("lame", "/CN=lame"), "root", "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,cRLSign\n");
+    shop.issue(("victim", "/CN=victim"), "lame", LEAF);
     assert_eq!(chained("victim", "lame"), "bad_ca");
-    shop.issue("narrow", "/CN=narrow", "root", &format!("{CA}nameConstraints=critical,permitted;DNS:zoo.example\n"));
-    shop.issue("outside", "/CN=outside", "narrow", LEAF);
+    shop.issue(("narrow", "/CN=narrow"), "root", &format!("{CA}nameConstraints=critical,permitted;DNS:zoo.example\n"));
+    shop.issue(("outside", "/CN=outside"), "narrow", LEAF);
     assert_eq!(chained("outside", "narrow"), "name_constraints");
     shop.run("openssl x509 -in alice.crt -outform DER -out alice.der");
     let mut forged = shop.read("alice.der");
@@ -163,7 +163,7 @@ fn each_kind_of_bad_certificate_has_its_reason() {
 fn a_certificate_without_one_clear_name_is_refused() {
     let shop = pki();
     assert_eq!(refusal(&shop, "alice.crt --trust-store root.crt --from san_uri"), "no_identity");
-    shop.issue("two", "/CN=two", "root", "subjectAltName=DNS:a.example,DNS:b.example\n");
+    shop.issue(("two", "/CN=two"), "root", "subjectAltName=DNS:a.example,DNS:b.example\n");
     assert_eq!(refusal(&shop, "two.crt --trust-store root.crt --from san_dns"), "ambiguous_identity");
 }
 
@@ -275,7 +275,7 @@ fn a_bad_configuration_exits_78() {
 #[test]
 fn a_hostile_subject_can_not_play_with_the_terminal() {
     let shop = pki();
-    shop.issue("evil", "/O=\u{202e}Acme/CN=a\u{1b}[2Jb\u{9b}1mc", "root", LEAF);
+    shop.issue(("evil", "/O=\u{202e}Acme/CN=a\u{1b}[2Jb\u{9b}1mc"), "root", LEAF);
     let (good, bad) = ("evil.crt --trust-store root.crt --secret-file secret", "evil.crt --trust-store stranger.crt");
     for arguments in [good, bad] {
         for output in ["text", "json"] {

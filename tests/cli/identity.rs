@@ -69,7 +69,7 @@ fn without_a_secret_there_is_the_native_id_and_a_note_on_its_commas() {
     let run = shop.zoogate("identity alice.crt");
     assert_eq!((run.code, run.stdout.as_str()), (0, "x509:CN=alice,O=Acme\n"), "{run:?}");
     assert!(run.stderr.contains("splits at commas"), "{run:?}");
-    shop.issue("plain", "/CN=plain", "root", LEAF);
+    shop.issue(("plain", "/CN=plain"), "root", LEAF);
     let run = shop.zoogate("identity plain.crt");
     assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("x509:CN=plain\n", ""));
 }
@@ -77,7 +77,7 @@ fn without_a_secret_there_is_the_native_id_and_a_note_on_its_commas() {
 #[test]
 fn an_empty_subject_has_an_empty_id_and_a_warning() {
     let shop = pki();
-    shop.issue("empty", "/", "root", "subjectAltName=critical,DNS:a.example\n");
+    shop.issue(("empty", "/"), "root", "subjectAltName=critical,DNS:a.example\n");
     let run = shop.zoogate("identity empty.crt --secret-file secret");
     assert_eq!((run.code, run.stdout.as_str()), (0, "x509:\n"), "{run:?}");
     assert!(run.stderr.starts_with("empty.crt: the gate refuses it (no_identity): "), "{run:?}");
@@ -149,8 +149,8 @@ fn a_batch_names_every_vector_as_java_does() {
 #[test]
 fn a_batch_says_why_a_certificate_has_no_identity() {
     let shop = pki();
-    shop.issue("two", "/CN=two", "root", "subjectAltName=DNS:a.example,DNS:b.example\n");
-    shop.issue("none", "/CN=none", "root", "basicConstraints=CA:FALSE\n");
+    shop.issue(("two", "/CN=two"), "root", "subjectAltName=DNS:a.example,DNS:b.example\n");
+    shop.issue(("none", "/CN=none"), "root", "basicConstraints=CA:FALSE\n");
     let names = ["alice", "two", "none"].map(|name| base64_of(&shop, name)).join("\n");
     let run =
         batch(&shop, "--from san_dns", &format!("{names}\n\n{}\n", BASE64_STANDARD.encode(der(0x30, &[2, 1, 1]))));

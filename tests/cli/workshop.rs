@@ -101,13 +101,13 @@ impl Workshop {
         command
     }
 
-    /// Makes `NAME.key` and `NAME.crt`, valid for 20 days, issued by `issuer`, with extensions by lines as OpenSSL
+    /// Makes `NAME.key` and `NAME.crt` of a name and a subject, valid for 20 days, issued by `issuer`, with extensions by lines as OpenSSL
     /// takes them.
-    pub(crate) fn issue(&self, name: &str, subject: &str, issuer: &str, extensions: &str) {
-        self.issue_with_key(name, subject, issuer, (extensions, "ec -pkeyopt ec_paramgen_curve:P-256"));
+    pub(crate) fn issue(&self, named: (&str, &str), issuer: &str, extensions: &str) {
+        self.issue_with_key(named, issuer, (extensions, "ec -pkeyopt ec_paramgen_curve:P-256"));
     }
 
-    pub(crate) fn issue_with_key(&self, name: &str, subject: &str, issuer: &str, (extensions, key): (&str, &str)) {
+    pub(crate) fn issue_with_key(&self, (name, subject): (&str, &str), issuer: &str, (extensions, key): (&str, &str)) {
         self.write(&format!("{name}.ext"), extensions);
         self.run(&format!("openssl req -utf8 -newkey {key} -nodes -keyout {name}.key -out {name}.csr -subj {subject}"));
         self.run(&format!(
@@ -165,10 +165,10 @@ fn made_once() -> &'static Workshop {
         let shop = Workshop::new();
         shop.root("root", "/O=Zoo/CN=Root");
         shop.root("stranger", "/O=Elsewhere/CN=Root");
-        shop.issue("middle", "/O=Zoo/CN=Middle", "root", CA);
-        shop.issue("alice", "/O=Acme/CN=alice", "root", LEAF);
-        shop.issue("bob", "/O=Acme/CN=bob", "middle", LEAF);
-        shop.issue("server", "/O=Acme/CN=gate", "root", LEAF);
+        shop.issue(("middle", "/O=Zoo/CN=Middle"), "root", CA);
+        shop.issue(("alice", "/O=Acme/CN=alice"), "root", LEAF);
+        shop.issue(("bob", "/O=Acme/CN=bob"), "middle", LEAF);
+        shop.issue(("server", "/O=Acme/CN=gate"), "root", LEAF);
         shop
     })
 }

@@ -40,13 +40,18 @@ async fn ask(config: &Config) -> Result<Findings, String> {
         warnings.extend(conf.as_ref().and_then(Conf::open_client_address));
     }
     warnings.extend(around);
-    warnings.extend(one_source(config, conf.as_ref()));
+    // A server that does not serve tells nothing by `conf` even where it allows it.
+    if conf.is_some() || health.state.serves() {
+        warnings.extend(one_source(config, conf.as_ref()));
+    }
     Ok(Findings { summary: summary(config, &health), warnings })
 }
 
 fn summary(config: &Config, health: &Health) -> String {
-    let version = health.version.as_deref().unwrap_or("(it does not tell its version)");
-    format!("ZooKeeper {version} at {}: {}, as told by {}", config.upstream.address, health.state, health.detail)
+    let version = health.version.as_deref().unwrap_or("of unknown version");
+    let found = format!("ZooKeeper {version} at {}: {}", config.upstream.address, health.state);
+    // Why it does not serve is a warning's matter.
+    if health.state.serves() { format!("{found}, as told by {}", health.detail) } else { found }
 }
 
 fn not_serving(health: &Health) -> Option<String> {
