@@ -92,7 +92,6 @@ impl Connection<'_> {
             Ok(upstream) => upstream,
             Err(error) => return Err(self.dismiss(authorized, error.into()).await),
         };
-        (0..authorized.credentials.len()).for_each(|_| self.gate.metrics.injection_sent());
         let opened = session::open(authorized, upstream, &request, self.gate.settings.response_timeout).await;
         let opening = match &opened {
             Ok(open) if open.session.resumed => Some(SessionOpening::Resumed),
@@ -104,7 +103,9 @@ impl Connection<'_> {
         if let Some(opening) = opening {
             self.gate.metrics.session_opening(opening, Some(begun.elapsed()));
         }
-        Ok(opened?)
+        let open = opened?;
+        (0..open.injected).for_each(|_| self.gate.metrics.injection_sent());
+        Ok(open)
     }
 
     async fn relay(&mut self, open: Open) -> Ending {

@@ -7,9 +7,9 @@
 use std::io;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::admission::Authorized;
 use super::farewell;
@@ -24,6 +24,9 @@ use crate::zk::record::{ConnectRequest, ConnectResponse, Malformed, auth_packet}
 
 /// The scheme of injected credentials.
 const SCHEME: &str = "digest";
+
+/// How often a client that waits for ZooKeeper is looked at.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What a client asks for first.
 #[derive(Debug)]
@@ -69,6 +72,9 @@ pub(crate) enum OpenError {
     /// The client's connection broke.
     #[error("the client's connection broke: {0}")]
     Client(io::Error),
+    /// The client hung up before there was an answer.
+    #[error("the client left before ZooKeeper answered")]
+    Left,
     /// ZooKeeper took too long.
     #[error("no ConnectResponse within {0:?}")]
     ResponseTimeout(Duration),
@@ -94,6 +100,7 @@ impl OpenError {
             Self::BadRequest(_) => Ending::BadConnectRequest,
             Self::RequestTimeout(_) => Ending::OpenTimeout,
             Self::Client(_) => Ending::ClientReset,
+            Self::Left => Ending::ClientClosed,
             Self::ResponseTimeout(_) => Ending::UpstreamTimeout,
             Self::Refused => Ending::UpstreamRefused,
             Self::Upstream(_) => Ending::UpstreamReset,
@@ -131,11 +138,37 @@ pub(crate) async fn open(
 ) -> Result<Open, OpenError> {
     let Authorized { mut client, credentials } = authorized;
     let packets = auth_packets(&credentials);
-    match negotiate(&mut client, &mut upstream, request, packets.expose(), within).await {
+    let negotiated = async {
+        let response = tokio::select! {
+            answered = ask(&mut upstream, request, within) => answered?,
+            () = gone(client.get_ref().0) => return Err(OpenError::Left),
+        };
+        if response.timeout() > 0 {
+            inject(&mut upstream, packets.expose(), within).await?;
+        }
+        tell(&mut client, &response, within).await?;
+        Ok(Session { id: response.session_id(), timeout: response.timeout(), resumed: request.session_id() != 0 })
+    };
+    match negotiated.await {
         Ok(session) => Ok(Open { client, upstream, injected: credentials.len(), session }),
         Err(error) => {
+            // ZooKeeper first: the goodbye takes a moment.
+            drop(upstream);
             farewell::bid(client).await;
             Err(error)
+        }
+    }
+}
+
+/// Waits until a client that is not read from has hung up. A moment of silence comes first: a client that sent
+/// all it had to say and then FIN still gets its answer from a server that has one.
+async fn gone(client: &TcpStream) {
+    loop {
+        sleep(LOOK).await;
+        // Bytes that wait to be read make it ready for ever, so each look is a moment apart.
+        match client.ready(Interest::READABLE).await {
+            Ok(ready) if !ready.is_read_closed() => {}
+            _ => return,
         }
     }
 }
@@ -146,51 +179,50 @@ fn auth_packets(credentials: &[Credential]) -> Secret {
     Secret::new(credentials.iter().zip(injected_xids()).flat_map(packet).collect())
 }
 
-/// [`open`], on any streams.
-async fn negotiate<C, U>(
-    client: &mut C,
-    upstream: &mut U,
-    request: &ConnectRequest,
-    credentials: &[u8],
-    within: Duration,
-) -> Result<Session, OpenError>
-where
-    C: AsyncRead + AsyncWrite + Unpin,
-    U: AsyncRead + AsyncWrite + Unpin,
-{
-    let response = timeout(within, ask(upstream, request)).await.map_err(|_| OpenError::ResponseTimeout(within))??;
-    if response.timeout() > 0 {
-        let inject = upstream.write_all(credentials);
-        timeout(within, inject).await.map_err(|_| OpenError::ResponseTimeout(within))?.map_err(OpenError::Upstream)?;
-    }
-    timeout(within, tell(client, &response))
-        .await
-        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-        .map_err(OpenError::Client)?;
-    if response.timeout() <= 0 {
-        return Err(OpenError::Expired);
-    }
-    Ok(Session { id: response.session_id(), timeout: response.timeout(), resumed: request.session_id() != 0 })
-}
-
+/// The server's answer to a ConnectRequest.
 async fn ask(
     upstream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     request: &ConnectRequest,
+    within: Duration,
 ) -> Result<ConnectResponse, OpenError> {
     let closed = |error: io::Error| match error.kind() {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => OpenError::Refused,
         _ => OpenError::Upstream(error),
     };
-    upstream.write_all(&request.to_frame()).await.map_err(closed)?;
-    match frame::read_frame(upstream).await {
-        Ok(body) => ConnectResponse::parse(body).map_err(|error: Malformed| OpenError::BadResponse(error.to_string())),
-        Err(FrameError::Closed) => Err(OpenError::Refused),
-        Err(error @ FrameError::Length(_)) => Err(OpenError::BadResponse(error.to_string())),
-        Err(FrameError::Io(error)) => Err(closed(error)),
+    let exchange = async {
+        upstream.write_all(&request.to_frame()).await?;
+        frame::read_frame(upstream).await
+    };
+    match timeout(within, exchange).await {
+        Ok(Ok(body)) => {
+            ConnectResponse::parse(body).map_err(|error: Malformed| OpenError::BadResponse(error.to_string()))
+        }
+        Ok(Err(FrameError::Closed)) => Err(OpenError::Refused),
+        Ok(Err(error @ FrameError::Length(_))) => Err(OpenError::BadResponse(error.to_string())),
+        Ok(Err(FrameError::Io(error))) => Err(closed(error)),
+        Err(_) => Err(OpenError::ResponseTimeout(within)),
     }
 }
 
-async fn tell(client: &mut (impl AsyncWrite + Unpin), response: &ConnectResponse) -> io::Result<()> {
-    client.write_all(&response.to_frame()).await?;
-    client.flush().await
+async fn inject(
+    upstream: &mut (impl AsyncWrite + Unpin),
+    credentials: &[u8],
+    within: Duration,
+) -> Result<(), OpenError> {
+    let written = timeout(within, upstream.write_all(credentials)).await;
+    written.map_err(|_| OpenError::ResponseTimeout(within))?.map_err(OpenError::Upstream)
+}
+
+/// Passes the answer on, and says whether it grants a session.
+async fn tell(
+    client: &mut (impl AsyncWrite + Unpin),
+    response: &ConnectResponse,
+    within: Duration,
+) -> Result<(), OpenError> {
+    let write = async {
+        client.write_all(&response.to_frame()).await?;
+        client.flush().await
+    };
+    timeout(within, write).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(OpenError::Client)?;
+    if response.timeout() > 0 { Ok(()) } else { Err(OpenError::Expired) }
 }
