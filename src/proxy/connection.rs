@@ -142,7 +142,7 @@ impl Connection<'_> {
             words::refuse(client, word, within).await
         };
         farewell::bid(authorized.client).await;
-        answered.map_err(OpenError::Upstream)?;
+        answered?;
         Ok(if allowed { Ending::FourLetterWord } else { Ending::FourLetterWordRefused })
     }
 

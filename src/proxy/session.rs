@@ -76,7 +76,7 @@ pub(crate) enum OpenError {
     #[error("the client left before ZooKeeper answered")]
     Left,
     /// ZooKeeper took too long.
-    #[error("no ConnectResponse within {0:?}")]
+    #[error("ZooKeeper did not answer within {0:?}")]
     ResponseTimeout(Duration),
     /// ZooKeeper closed instead of answering: its way to refuse a session.
     #[error("ZooKeeper closed the connection instead of answering the ConnectRequest")]
