@@ -138,9 +138,7 @@ impl App {
         stop(&self.drain, &self.config.shutdown, &mut stops).await;
 
         probing.abort();
-        for task in accepting {
-            task.abort();
-        }
+        accepting.abort();
         admin_done.cancel();
         if let Some(admin) = admin {
             // The admin server ends by itself; a panic in it is no reason to fail a stop.

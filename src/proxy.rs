@@ -15,7 +15,6 @@ mod upstream;
 mod words;
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +26,7 @@ use crate::metrics::Metrics;
 use crate::shutdown::Drain;
 use crate::snapshot::Snapshot;
 use crate::zk::four_letter_word::FourLetterWord;
+use listener::Listeners;
 use notices::Notices;
 
 pub use health::{Health, ask, probe};
@@ -87,16 +87,10 @@ impl Gate {
     ///
     /// # Errors
     /// If a listener has no address.
-    pub fn open(self: &Arc<Self>, listeners: Vec<TcpListener>) -> io::Result<Vec<JoinHandle<()>>> {
+    pub fn open(self: &Arc<Self>, listeners: Vec<TcpListener>) -> io::Result<JoinHandle<()>> {
         let places = Arc::new(Semaphore::new(self.settings.connections));
         self.metrics.set_connections_limit(self.settings.connections);
-        listeners
-            .into_iter()
-            .map(|listener| {
-                let address: SocketAddr = listener.local_addr()?;
-                Ok(tokio::spawn(listener::run(Arc::clone(self), listener, address, Arc::clone(&places))))
-            })
-            .collect()
+        Ok(tokio::spawn(Listeners::new(listeners)?.run(Arc::clone(self), places)))
     }
 
     fn snapshot(&self) -> Arc<Snapshot> {

@@ -1,1 +1,72 @@
-//! TODO
+//! `limits.connections`: who is over it waits in the kernel's queue.
+
+use std::time::Duration;
+
+use crate::support::client::Client;
+use crate::support::pki::PKI;
+use crate::support::proxy::Proxy;
+use crate::support::setup::Setup;
+use crate::support::upstream::Upstream;
+use crate::support::wire::{hello, welcome};
+use crate::support::{eventually, soon};
+
+#[tokio::test]
+async fn one_connection_too_many_waits_and_is_served_when_one_leaves() {
+    let upstream = Upstream::start().await;
+    let proxy = Proxy::with(Setup::new(&upstream).set("limits.connections", "2")).await;
+    let first = Client::open(proxy.address).await;
+    let second = Client::open(proxy.address).await;
+    let address = proxy.address;
+    let waiting = tokio::spawn(async move {
+        let mut third = Client::connect(address, &PKI.bob).await;
+        third.send(&hello()).await;
+        assert_eq!(third.frame().await, welcome());
+        third
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!waiting.is_finished());
+    let metrics = proxy.admin.metrics().await;
+    assert_eq!(metrics.of("zoogate_connections_accepted_total"), 2.0);
+    assert_eq!(metrics.of("zoogate_connections_limit"), 2.0);
+    first.hang_up().await;
+    let third = soon("the connection that waited", waiting).await.unwrap();
+    second.hang_up().await;
+    third.hang_up().await;
+    upstream.finish().await;
+    proxy.finish(&["client_closed"; 3]).await;
+}
+
+#[tokio::test]
+async fn every_address_is_served_whichever_was_used_last() {
+    let upstream = Upstream::start().await;
+    let addresses = "[ 127.0.0.1:0, 127.0.0.2:0, 127.0.0.3:0 ]";
+    let setup = Setup::new(&upstream).set("listen.address", addresses).set("limits.connections", "1");
+    let proxy = Proxy::with(setup).await;
+    for address in [2, 0, 1, 1, 0, 2].map(|index| proxy.addresses[index]) {
+        Client::open(address).await.hang_up().await;
+    }
+    upstream.finish().await;
+    proxy.finish(&["client_closed"; 6]).await;
+}
+
+#[tokio::test]
+async fn the_gauges_tell_how_far_connections_have_come() {
+    let upstream = Upstream::start().await;
+    let proxy = Proxy::start(&upstream).await;
+    let silent = tokio::net::TcpStream::connect(proxy.address).await.unwrap();
+    let opening = Client::connect(proxy.address, &PKI.alice).await;
+    let open = Client::open(proxy.address).await;
+    for state in ["handshaking", "opening", "established"] {
+        proxy.admin.becomes(&format!("zoogate_connections{{state=\"{state}\"}}"), 1.0).await;
+    }
+    let status = async || serde_json::from_str::<serde_json::Value>(&proxy.admin.get("/status").await.1).unwrap();
+    let present = status().await;
+    assert_eq!(present["connections_by_identity"][0]["identity"], "CN=alice", "{present}");
+    assert_eq!(present["connections_by_identity"][0]["connections"], 2, "{present}");
+    drop(silent);
+    drop(opening.stream);
+    open.hang_up().await;
+    upstream.finish().await;
+    eventually("nobody present", async || status().await["identities"] == 0).await;
+    proxy.finish(&["client_closed", "no_request", "probe"]).await;
+}
