@@ -88,6 +88,8 @@ struct Relay<'a, C, U> {
     upstream_done: Option<Ending>,
     linger: Option<Pin<Box<Sleep>>>,
     stop: Stopping,
+    /// The connection ends at the next moment without an outstanding request.
+    turn: bool,
     metrics: Arc<Metrics>,
     record: &'a mut ConnectionRecord,
 }
@@ -110,20 +112,21 @@ where
             upstream_done: None,
             linger: None,
             stop: Stopping::new(terms.drain),
+            turn: false,
             metrics: terms.metrics,
             record: terms.record,
         }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
-        let turn = match self.stop.poll(cx) {
+        match self.stop.poll(cx) {
             Stop::Forced => return Poll::Ready(Ending::Forced),
             Stop::Turn => {
                 self.record.enter(ConnectionState::Draining);
-                true
+                self.turn = true;
             }
-            Stop::NotYet => false,
-        };
+            Stop::NotYet => {}
+        }
         loop {
             let congested = self.judge.congested();
             for poll in [self.poll_requests(cx), self.poll_replies(cx)] {
@@ -143,7 +146,7 @@ where
         {
             return Poll::Ready(Ending::UpstreamTimeout);
         }
-        self.poll_end(cx, turn)
+        self.poll_end(cx)
     }
 
     /// Moves what the client sends until there is no more or the server can't keep up. Ready only when the
@@ -154,11 +157,13 @@ where
                 self.upstream_deaf = true;
                 break;
             }
-            if self.client_done || self.upstream_done.is_some() || self.judge.congested() {
+            // A client that asks without a pause would never come to such a moment.
+            let room = if self.turn { self.judge.request_lacks().min(SCRATCH) } else { SCRATCH };
+            if room == 0 || self.client_done || self.upstream_done.is_some() || self.judge.congested() {
                 break;
             }
             let taken = BUFFER.with_borrow_mut(|buffer| {
-                let read = ready!(poll_read(cx, self.client, buffer));
+                let read = ready!(poll_read(cx, self.client, &mut buffer[..room]));
                 Poll::Ready(read.map(|length| self.take_requests(cx, &buffer[..length])))
             });
             match ready!(taken) {
@@ -234,7 +239,7 @@ where
     }
 
     /// Decides whether the connection is over, once neither direction can move.
-    fn poll_end(&mut self, cx: &mut Context<'_>, turn: bool) -> Poll<Ending> {
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
         let delivered = self.to_client.is_empty();
         if delivered && self.judge.session_closed() {
             return Poll::Ready(Ending::SessionClosed);
@@ -246,7 +251,7 @@ where
         if self.client_done && quiet {
             return Poll::Ready(Ending::ClientClosed);
         }
-        if turn && quiet {
+        if self.turn && quiet {
             return Poll::Ready(Ending::Drained);
         }
         if !self.client_done && !self.upstream_deaf && self.upstream_done.is_none() {

@@ -121,6 +121,12 @@ impl<const HEAD: usize> Editor<HEAD> {
         self.filled == 0 && self.body == 0 && self.held.is_empty()
     }
 
+    /// How many bytes the current frame lacks, as far as is known; 0 between frames. As long as its length has
+    /// not come whole, the rest of the length.
+    pub fn lacks(&self) -> usize {
+        if self.filled > 0 { self.whole - self.filled } else { self.body }
+    }
+
     /// Goes on until a verdict is needed or the chunk is used up.
     pub fn advance(&mut self, passage: &mut Passage<'_>) -> Step {
         while self.waits == Step::Chunk && passage.rest() > 0 {
@@ -273,6 +279,24 @@ mod tests {
 
     proptest! {
         #[test]
+    fn a_frame_lacks_what_is_still_to_come() {
+        let mut editor = Editor::<12>::new();
+        assert_eq!(editor.lacks(), 0);
+        for (chunk, lacks) in [(&[0, 0][..], 2), (&[0, 20, 1], 19), (&[0; 15], 4), (&[0; 4], 0), (&[0], 3)] {
+            let mut passage = Passage::new(chunk);
+            loop {
+                match editor.advance(&mut passage) {
+                    Step::Chunk => break,
+                    Step::Length => editor.accept(20),
+                    Step::Head => editor.decide(Fate::Pass, &mut passage),
+                    Step::Frame => unreachable!("nothing is held"),
+                }
+            }
+            assert_eq!(editor.lacks(), lacks, "behind {chunk:?}");
+        }
+    }
+
+    #[test]
         fn any_chunking_edits_the_same(
             bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..60), 0..12),
             sizes in prop::collection::vec(1_usize..40, 1..8),

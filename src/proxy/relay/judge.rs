@@ -318,6 +318,11 @@ impl Judge {
             && self.replies.between_frames()
     }
 
+    /// How many bytes the request that is passing lacks; 0 between requests.
+    pub(super) fn request_lacks(&self) -> usize {
+        self.requests.lacks()
+    }
+
     /// Whether too many requests are unanswered to read another.
     pub(super) fn congested(&self) -> bool {
         self.outstanding.full()
