@@ -99,7 +99,9 @@ fn incompatible(why: &PeerIncompatible) -> HandshakeError {
         | P::ServerTlsVersionIsDisabledByOurConfig
         | P::SupportedVersionsExtensionRequired
         | P::Tls12NotOffered
-        | P::Tls12NotOfferedOrEnabled => HandshakeError::NoCommonVersion,
+        | P::Tls12NotOfferedOrEnabled
+        // TLS 1.1 and older have no such extension, and rustls looks for it before it looks at the version.
+        | P::SignatureAlgorithmsExtensionRequired => HandshakeError::NoCommonVersion,
         P::NoCipherSuitesInCommon
         | P::NoKxGroupsInCommon
         | P::NoEcPointFormatsInCommon
@@ -107,7 +109,6 @@ fn incompatible(why: &PeerIncompatible) -> HandshakeError {
         | P::NoCertificateRequestSignatureSchemesInCommon
         | P::NamedGroupsExtensionRequired
         | P::KeyShareExtensionRequired
-        | P::SignatureAlgorithmsExtensionRequired
         | P::EcPointsExtensionRequired
         | P::UncompressedEcPointsRequired => HandshakeError::NoCommonCipher(format!("{why:?}")),
         other => HandshakeError::Protocol(format!("{other:?}")),

@@ -11,7 +11,7 @@ use rustls_pki_types::UnixTime;
 
 use super::certificate::Certificate;
 use super::connection::ConnectionVerifier;
-use super::verifier::ClientVerifier;
+use super::verifier::{ClientVerifier, unix};
 use super::{date, hex, name};
 use crate::store::KeyStore;
 
@@ -160,7 +160,7 @@ impl TlsMaterial {
             parsed.push(certificate);
         }
         let leaf = parsed.first().ok_or(MaterialError::NoCertificate)?;
-        let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        let seconds = unix(now);
         check_server(leaf, seconds)?;
         let provider = Arc::new(provider());
         let certified = CertifiedKey::from_der(chain, key, &provider).map_err(|error| key_error(error, leaf))?;

@@ -15,7 +15,7 @@ use crate::reason::Refusal;
 /// Most intermediates on a path.
 const DEPTH: usize = 8;
 /// Most signatures verified for one client.
-const SIGNATURES: usize = 64;
+const SIGNATURES: usize = 32;
 
 /// A path from a leaf to an anchor whose signatures verify.
 pub(crate) struct Path<'p> {
@@ -54,7 +54,8 @@ impl Trusted {
 /// The search; consumed by [`Search::run`].
 pub(crate) struct Search<'p, C> {
     trusted: &'p Trusted,
-    presented: &'p [Certificate<'p>],
+    /// With their canonical subject names: a peer may send long names, and each step compares all of them.
+    presented: Vec<(Vec<u8>, &'p Certificate<'p>)>,
     /// Unix seconds.
     now: i64,
     /// What else a complete path must satisfy.
@@ -65,6 +66,7 @@ pub(crate) struct Search<'p, C> {
 
 impl<'p, C: Fn(&Path<'p>) -> Result<(), VerifyError>> Search<'p, C> {
     pub(crate) fn new(trusted: &'p Trusted, presented: &'p [Certificate<'p>], now: i64, check: C) -> Self {
+        let presented = presented.iter().map(|it| (name::canonical(it.subject()), it)).collect();
         Self { trusted, presented, now, check, signatures_left: SIGNATURES, best: None }
     }
 
@@ -102,8 +104,12 @@ impl<'p, C: Fn(&Path<'p>) -> Result<(), VerifyError>> Search<'p, C> {
             self.note(VerifyError::new(Refusal::BadCa, format!("the path has more than {DEPTH} intermediates")));
             return None;
         }
-        let presented = self.presented;
-        for candidate in presented.iter().filter(|candidate| name::canonical(candidate.subject()) == issuer_name) {
+        for index in 0..self.presented.len() {
+            let (subject_name, candidate) = &self.presented[index];
+            let candidate = *candidate;
+            if *subject_name != issuer_name {
+                continue;
+            }
             let on_path = |other: &Certificate<'_>| {
                 other.public_key() == candidate.public_key() && other.subject() == candidate.subject()
             };
@@ -145,7 +151,7 @@ impl<'p, C: Fn(&Path<'p>) -> Result<(), VerifyError>> Search<'p, C> {
         let mut top = leaf;
         for _ in 0..DEPTH {
             let issuer_name = name::canonical(top.issuer());
-            match self.presented.iter().find(|candidate| name::canonical(candidate.subject()) == issuer_name) {
+            match self.presented.iter().find(|(subject, _)| *subject == issuer_name).map(|(_, issuer)| *issuer) {
                 Some(issuer) if !issuer.is_self_issued() => top = issuer,
                 Some(issuer) => {
                     top = issuer;
@@ -164,6 +170,33 @@ impl<'p, C: Fn(&Path<'p>) -> Result<(), VerifyError>> Search<'p, C> {
             )
         };
         VerifyError::new(Refusal::UnknownCa, detail)
+    }
+}
+
+/// Of the certificates that a client sent, those from which the issuers lead by name to the trust store.
+///
+/// webpki only counts the work of paths that reach an anchor: a dozen certificates that could each have issued
+/// each, and lead nowhere, would keep it busy for a second.
+pub(crate) fn leading_to_trust<'p>(presented: &'p [Certificate<'p>], trusted: &Trusted) -> Vec<&'p Certificate<'p>> {
+    // So few can't make more than a handful of paths.
+    if presented.len() <= 3 {
+        return presented.iter().collect();
+    }
+    let mut undecided: Vec<_> =
+        presented.iter().map(|it| (name::canonical(it.subject()), name::canonical(it.issuer()), it)).collect();
+    let mut leading: Vec<(Vec<u8>, &Certificate<'_>)> = Vec::new();
+    loop {
+        let known = leading.len();
+        undecided.retain(|(subject, issuer, certificate)| {
+            let leads = trusted.by_name.contains_key(issuer) || leading.iter().any(|(name, _)| name == issuer);
+            if leads {
+                leading.push((subject.clone(), certificate));
+            }
+            !leads
+        });
+        if leading.len() == known {
+            return leading.into_iter().map(|(_, certificate)| certificate).collect();
+        }
     }
 }
 

@@ -20,8 +20,9 @@ use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use sha2::{Digest, Sha256};
 
 use super::certificate::{Certificate, algorithms};
-use super::path::{Path, Search, Trusted, check_key_cert_sign};
+use super::path::{Path, Search, Trusted, check_key_cert_sign, leading_to_trust};
 use super::revocation::{CrlError, CrlInfo, Revocation, RevocationOptions};
+use super::webpki_terms::{ClientPurpose, ours_to_judge, refusal_of};
 use super::{hex, name};
 use crate::reason::Refusal;
 use crate::store::TrustStore;
@@ -202,7 +203,7 @@ impl ClientVerifier {
         others: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<VerifiedChain, VerifyError> {
-        let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        let seconds = unix(now);
         leaf.check_validity(seconds)?;
         leaf.check_key()?;
         leaf.check_client_usage()?;
@@ -213,7 +214,7 @@ impl ClientVerifier {
             self.check_pin(leaf, &presented, seconds)?;
             return Ok(self.accepted(leaf, Found { entry, not_after: leaf.not_after }));
         }
-        let refused = match self.webpki_path(leaf, others, &presented, now) {
+        let refused = match self.webpki_path(leaf, &presented, now) {
             Ok(found) => return Ok(self.accepted(leaf, found)),
             Err(error) => error,
         };
@@ -252,22 +253,22 @@ impl ClientVerifier {
     fn webpki_path(
         &self,
         leaf: &Certificate<'_>,
-        others: &[CertificateDer<'_>],
         presented: &[Certificate<'_>],
         now: UnixTime,
     ) -> Result<Found, webpki::Error> {
         let found = RefCell::new(None);
         let leaf_der = CertificateDer::from(leaf.der());
         let end_entity = webpki::EndEntityCert::try_from(&leaf_der)?;
-        let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        let leading = leading_to_trust(presented, &self.trusted);
+        let others: Vec<_> = leading.iter().map(|certificate| CertificateDer::from(certificate.der())).collect();
         let check = |path: &webpki::VerifiedPath<'_>| {
             let path = self.path_of(path, leaf, presented).ok_or(webpki::Error::UnknownIssuer)?;
             // The search that follows a refusal finds this reason again, with its words.
-            self.check_path(&path, seconds).map_err(|_| webpki::Error::CertDistrusted)?;
+            self.check_path(&path, unix(now)).map_err(|_| webpki::Error::CertDistrusted)?;
             found.replace(Some(Found::of(&path)));
             Ok(())
         };
-        end_entity.verify_for_usage(algorithms(), &self.anchors, others, now, ClientPurpose, None, Some(&check))?;
+        end_entity.verify_for_usage(algorithms(), &self.anchors, &others, now, ClientPurpose, None, Some(&check))?;
         found.take().ok_or(webpki::Error::UnknownIssuer)
     }
 
@@ -329,60 +330,8 @@ impl Found {
     }
 }
 
-/// The extendedKeyUsage of a path of a TLS client: absent, or with clientAuth or anyExtendedKeyUsage, as the JDK
-/// takes it. webpki's own `KeyUsage::client_auth()` does not know anyExtendedKeyUsage.
-struct ClientPurpose;
-
-impl webpki::ExtendedKeyUsageValidator for ClientPurpose {
-    fn validate(&self, purposes: webpki::KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
-        let any: &[usize] = &[2, 5, 29, 37, 0];
-        let present =
-            purposes.map(|purpose| Ok(purpose?.to_decoded_oid())).collect::<Result<Vec<_>, webpki::Error>>()?;
-        if present.is_empty() || present.iter().any(|oid| oid == webpki::KeyUsage::CLIENT_AUTH_REPR || oid == any) {
-            return Ok(());
-        }
-        let required = webpki::KeyUsage::client_auth();
-        Err(webpki::Error::RequiredEkuNotFoundContext(webpki::RequiredEkuNotFoundContext { required, present }))
-    }
-}
-
-/// Whether a refusal by webpki is for something that our own search is meant to accept.
-fn ours_to_judge(error: &webpki::Error) -> bool {
-    matches!(
-        error,
-        webpki::Error::UnsupportedCertVersion
-            | webpki::Error::CaUsedAsEndEntity
-            | webpki::Error::UnknownIssuer
-            | webpki::Error::PathLenConstraintViolated
-            // Our own check refused one path; the search may know another.
-            | webpki::Error::CertDistrusted
-    )
-}
-
-/// The word for a refusal by webpki where our own search has no better one.
-fn refusal_of(error: &webpki::Error) -> Refusal {
-    use webpki::Error as E;
-    match error {
-        E::CertExpired { .. } => Refusal::Expired,
-        E::CertNotValidYet { .. } => Refusal::NotYetValid,
-        E::UnknownIssuer => Refusal::UnknownCa,
-        E::CertRevoked | E::CertDistrusted => Refusal::Revoked,
-        E::EmptyEkuExtension | E::RequiredEkuNotFoundContext(_) => Refusal::BadUsage,
-        E::CaUsedAsEndEntity | E::EndEntityUsedAsCa | E::PathLenConstraintViolated | E::MaximumPathDepthExceeded => {
-            Refusal::BadCa
-        }
-        E::NameConstraintViolation
-        | E::MalformedNameConstraint
-        | E::InvalidNetworkMaskConstraint
-        | E::MaximumNameConstraintComparisonsExceeded => Refusal::NameConstraints,
-        E::UnsupportedCriticalExtension | E::UnsupportedNameType => Refusal::UnsupportedExtension,
-        E::InvalidSignatureForPublicKey => Refusal::BadSignature,
-        E::UnsupportedSignatureAlgorithmContext(_) | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => {
-            Refusal::WeakKey
-        }
-        // The rest are ways of being badly encoded; webpki may add to them.
-        _ => Refusal::Malformed,
-    }
+pub(crate) fn unix(time: UnixTime) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }
 
 fn read_trusted(trust: &TrustStore, problems: &mut Vec<VerifierError>) -> Trusted {

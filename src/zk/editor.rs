@@ -277,8 +277,7 @@ mod tests {
         (out, heads, editor.between_frames())
     }
 
-    proptest! {
-        #[test]
+    #[test]
     fn a_frame_lacks_what_is_still_to_come() {
         let mut editor = Editor::<12>::new();
         assert_eq!(editor.lacks(), 0);
@@ -296,7 +295,8 @@ mod tests {
         }
     }
 
-    #[test]
+    proptest! {
+        #[test]
         fn any_chunking_edits_the_same(
             bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..60), 0..12),
             sizes in prop::collection::vec(1_usize..40, 1..8),

@@ -59,8 +59,7 @@ impl Upstream {
                     while probes.try_join_next().is_some() {}
                     continue;
                 }
-                let seen =
-                    Seen { source: peer.ip(), request: Vec::new(), bytes: Vec::new(), end: None };
+                let seen = Seen { source: peer.ip(), request: Vec::new(), bytes: Vec::new(), end: None };
                 let seen = Arc::new(Mutex::new(seen));
                 all.lock().unwrap().push(Arc::clone(&seen));
                 running.lock().unwrap().push(tokio::spawn(script(Server { stream, seen })));

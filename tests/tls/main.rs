@@ -1,0 +1,9 @@
+//! TLS on the client's side: chains that are accepted and refused, and handshakes with real clients.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+mod handshake;
+mod material;
+mod pki;
+mod revocation;
+mod verify;
