@@ -189,7 +189,7 @@ where
         traffic.requests = self.judge.seen;
         self.metrics.count_bytes(Peer::Client, Direction::Received, chunk.len() as u64);
         self.metrics.count_bytes(Peer::Upstream, Direction::Sent, allowed.len() as u64);
-        self.upstream_deaf = self.to_upstream.push(cx, self.upstream, allowed).is_err();
+        self.upstream_deaf = self.to_upstream.push(cx, self.upstream, [allowed]).is_err();
         verdict
     }
 
@@ -204,8 +204,8 @@ where
                 return Poll::Ready(Ending::ClientAuthRefused);
             }
             let local = self.judge.local_replies();
-            if !local.is_empty() {
-                if self.to_client.push(cx, self.client, &local).is_err() {
+            if !local.output().is_empty() {
+                if self.to_client.push(cx, self.client, local.pieces()).is_err() {
                     return Poll::Ready(self.client_broke());
                 }
                 continue;
@@ -232,10 +232,12 @@ where
         }
         self.metrics.count_bytes(Peer::Upstream, Direction::Received, chunk.len() as u64);
         let passed = self.judge.replies(chunk, Instant::now()).map_err(|stopped| stopped.ending)?;
-        let passed = passed.output();
-        self.record.traffic().sent += passed.len() as u64;
-        self.metrics.count_bytes(Peer::Client, Direction::Sent, passed.len() as u64);
-        self.to_client.push(cx, self.client, passed).map_err(|_| self.client_broke())
+        let length = passed.output().len() as u64;
+        self.record.traffic().sent += length;
+        self.metrics.count_bytes(Peer::Client, Direction::Sent, length);
+        // A write for each frame makes a TLS record for each frame. The C client takes one frame at a time and
+        // waits for the socket in between, so it would not see a second one that came in the same record.
+        self.to_client.push(cx, self.client, passed.pieces()).map_err(|_| self.client_broke())
     }
 
     /// Decides whether the connection is over, once neither direction can move.

@@ -59,12 +59,14 @@ pub struct Passage<'a> {
     part: Range<usize>,
     /// What comes out otherwise.
     copy: Option<Vec<u8>>,
+    /// Where in the output a frame begins, but for its first byte.
+    begins: Vec<usize>,
 }
 
 impl<'a> Passage<'a> {
     /// A chunk before its way.
     pub fn new(chunk: &'a [u8]) -> Self {
-        Self { chunk, at: 0, part: 0..0, copy: None }
+        Self { chunk, at: 0, part: 0..0, copy: None, begins: Vec::new() }
     }
 
     /// What has come out so far.
@@ -72,8 +74,30 @@ impl<'a> Passage<'a> {
         self.copy.as_deref().unwrap_or(&self.chunk[self.part.clone()])
     }
 
-    /// Lets bytes come out that are not of this chunk.
-    pub fn add(&mut self, bytes: &[u8]) {
+    /// What has come out so far, cut where frames begin. The first piece may be the rest of a frame, and the
+    /// last one the beginning of another.
+    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let output = self.output();
+        let begins = [0].into_iter().chain(self.begins.iter().copied());
+        let ends = self.begins.iter().copied().chain([output.len()]);
+        begins.zip(ends).map(move |(begin, end)| &output[begin..end])
+    }
+
+    /// Lets a frame come out that is not of this chunk.
+    pub fn add_frame(&mut self, frame: &[u8]) {
+        self.begin();
+        self.add(frame);
+    }
+
+    /// Notes that a frame begins here.
+    fn begin(&mut self) {
+        let at = self.output().len();
+        if at > 0 {
+            self.begins.push(at);
+        }
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
         let part = &self.chunk[self.part.clone()];
         self.copy.get_or_insert_with(|| part.to_vec()).extend_from_slice(bytes);
     }
@@ -161,6 +185,9 @@ impl<const HEAD: usize> Editor<HEAD> {
     /// Decides the current frame's fate.
     pub fn decide(&mut self, fate: Fate, passage: &mut Passage<'_>) {
         let head = &self.head[..self.filled];
+        if fate == Fate::Pass {
+            passage.begin();
+        }
         match fate {
             Fate::Pass if self.carried > 0 => passage.add(head),
             Fate::Pass => passage.pass(passage.at - self.filled..passage.at),
@@ -174,7 +201,7 @@ impl<const HEAD: usize> Editor<HEAD> {
     }
 
     /// The held frame, whole, its length included. What goes on in its place is the caller's to
-    /// [add](Passage::add).
+    /// [add](Passage::add_frame).
     pub fn take(&mut self) -> Vec<u8> {
         self.waits = Step::Chunk;
         std::mem::take(&mut self.held)
@@ -260,7 +287,7 @@ mod tests {
                 }
                 Step::Frame => {
                     let held = editor.take();
-                    passage.add(&replacement(&held));
+                    passage.add_frame(&replacement(&held));
                 }
             }
         }
@@ -339,6 +366,28 @@ mod tests {
         }
         assert_eq!(passage.output(), chunk);
         assert!(passage.copy.is_none());
+    }
+
+    #[test]
+    fn what_comes_out_is_cut_where_frames_begin() {
+        let (first, second, held) = (frame(&[0; 30]), frame(&[3; 5]), frame(&[2; 9]));
+        let chunk = [&first[20..], &second, &held, &second[..2]].concat();
+        let mut editor = Editor::<12>::new();
+        edit(&mut editor, &first[..20], &mut Vec::new());
+        let mut passage = Passage::new(&chunk);
+        loop {
+            match editor.advance(&mut passage) {
+                Step::Chunk => break,
+                Step::Length => editor.accept(editor.length() as usize),
+                Step::Head => editor.decide(fate(editor.head().0), &mut passage),
+                Step::Frame => {
+                    let held = editor.take();
+                    passage.add_frame(&replacement(&held));
+                }
+            }
+        }
+        let pieces: Vec<_> = passage.pieces().collect();
+        assert_eq!(pieces, [&first[20..], &second, &replacement(&held)]);
     }
 
     #[test]

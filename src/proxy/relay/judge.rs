@@ -137,7 +137,7 @@ impl Judge {
                 Step::Chunk => return Ok(passed),
                 Step::Length => self.request_length().map(|size| self.requests.accept(size)),
                 Step::Head => self.request(now).map(|fate| self.requests.decide(fate, &mut passed)),
-                Step::Frame => Ok(passed.add(&self.rewrite_request())),
+                Step::Frame => Ok(passed.add_frame(&self.rewrite_request())),
             };
             if let Err(ending) = verdict {
                 return Err(Stopped { ending, passed });
@@ -225,7 +225,7 @@ impl Judge {
                     self.add_local(&mut passed);
                     self.reply(now).map(|fate| self.replies.decide(fate, &mut passed))
                 }
-                Step::Frame => Ok(passed.add(&self.rewrite_reply())),
+                Step::Frame => Ok(passed.add_frame(&self.rewrite_reply())),
             };
             if let Err(ending) = verdict {
                 return Err(Stopped { ending, passed });
@@ -270,18 +270,18 @@ impl Judge {
     }
 
     /// Replies in the server's place whose turn has come.
-    pub(super) fn local_replies(&mut self) -> Vec<u8> {
+    pub(super) fn local_replies(&mut self) -> Passage<'static> {
         let mut passed = Passage::new(&[]);
         if self.replies.between_frames() {
             self.add_local(&mut passed);
         }
-        passed.output().to_vec()
+        passed
     }
 
     /// Between two frames of the server, adds replies in its place.
     fn add_local(&mut self, passed: &mut Passage<'_>) {
         while let Some((xid, error)) = self.outstanding.next_local().filter(|_| !self.refused) {
-            passed.add(&auth_reply(xid, error));
+            passed.add_frame(&auth_reply(xid, error));
             self.refused = error != 0;
         }
     }
@@ -514,8 +514,8 @@ mod tests {
         let digest = auth_packet(-4, "digest", b"u:p");
         let asked = [x509.clone(), digest.clone(), x509.clone(), request(1, 4, b"/a")].concat();
         assert_eq!(ask(&mut judge, &asked), ([digest, request(1, 4, b"/a")].concat(), None));
-        assert_eq!(judge.local_replies(), reply(-4, 0, b""), "the first one waits for nobody");
-        assert_eq!(judge.local_replies(), b"", "the second one waits for the server's");
+        assert_eq!(judge.local_replies().output(), reply(-4, 0, b""), "the first one waits for nobody");
+        assert_eq!(judge.local_replies().output(), b"", "the second one waits for the server's");
         assert!(!judge.between_requests());
 
         let injected = reply(FIRST_INJECTED_XID, 0, b"");
@@ -532,9 +532,9 @@ mod tests {
         let data = reply(1, 0, &[7; 40]);
         answer(&mut judge, &data[..30], 64);
         ask(&mut judge, &auth_packet(5, "x509", b""));
-        assert_eq!(judge.local_replies(), b"");
+        assert_eq!(judge.local_replies().output(), b"");
         answer(&mut judge, &data[30..], 64);
-        assert_eq!(judge.local_replies(), reply(5, 0, b""));
+        assert_eq!(judge.local_replies().output(), reply(5, 0, b""));
     }
 
     #[test]
@@ -544,7 +544,7 @@ mod tests {
         assert_eq!(ask(&mut passing, &packet), (packet.clone(), None));
         let mut refusing = bounded(Bounds { x509_auth: X509Auth::Refuse, ..bounds() }, 0);
         assert_eq!(ask(&mut refusing, &packet), (vec![], None));
-        assert_eq!(refusing.local_replies(), reply(-4, AUTH_FAILED, b""));
+        assert_eq!(refusing.local_replies().output(), reply(-4, AUTH_FAILED, b""));
         assert!(refusing.credential_refused());
     }
 
