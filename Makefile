@@ -1,0 +1,37 @@
+# zoogate: what a newcomer types. Every target installs what it lacks and says so.
+#
+# `make test` and `make demo` need a Debian-like machine with a Rust toolchain, and nothing else.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help build test demo check setup setup-demo lint ci clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+build: ## the program, target/release/zoogate
+	cargo build --release --locked --bin zoogate
+
+test: setup ## all tests, with real ZooKeeper servers and real clients
+	cargo test --locked
+
+demo: setup-demo ## ZooKeeper behind zoogate on this machine, to look at; Ctrl-C ends it
+	cargo build --locked --bin zoogate
+	deploy/demo/demo.sh
+
+setup: ## what the tests need: Java, ZooKeeper 3.8 and 3.9, kazoo, the C client
+	@tests/setup/setup.sh test
+
+setup-demo: ## what the demo needs: Java, ZooKeeper 3.9, kazoo
+	@tests/setup/setup.sh demo
+
+lint: ## format, clippy and documentation, without warnings
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+ci: ## everything that must pass before a change is taken
+	.ci/run
+
+clean: ## remove what was built and set up
+	cargo clean

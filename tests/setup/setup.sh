@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# Prepares what the tests (`setup.sh test`) or the demo (`setup.sh demo`) need, into target/.
+#
+# Safe to run again: what is there already is left alone, and then this takes less than a second. Only missing
+# Debian packages are installed, by apt-get, with sudo when not root.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+here=tests/setup
+purpose=${1:-test}
+started=$SECONDS
+
+say() { printf '\033[1msetup:\033[0m %s\n' "$*"; }
+die() {
+  printf 'setup: %s\n' "$*" >&2
+  exit 1
+}
+
+# ── Debian packages ──────────────────────────────────────────────────────────────────────────────────────────────
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# A JDK of 17 or newer: `javac -version` prints "javac 17.0.15".
+have_jdk() {
+  local major
+  have javac && have java && have keytool || return 1
+  major=$(javac -version 2>&1 | sed -n 's/^javac \([0-9]*\).*/\1/p')
+  [ "${major:-0}" -ge 17 ]
+}
+
+have_venv() { have python3 && python3 -c 'import ensurepip, venv' >/dev/null 2>&1; }
+
+missing_packages() {
+  have cc || echo gcc libc6-dev
+  have openssl || echo openssl
+  have curl || echo curl
+  have_jdk || echo default-jdk-headless
+  have mvn || echo maven
+  have_venv || echo python3 python3-venv
+  if [ "$purpose" = test ]; then
+    [ -e /usr/include/openssl/ssl.h ] || echo libssl-dev
+  fi
+}
+
+install_packages() {
+  local packages sudo=()
+  read -ra packages <<<"$(missing_packages | tr '\n' ' ')"
+  [ "${#packages[@]}" -gt 0 ] || return 0
+  have apt-get || die "these are missing, and there is no apt-get to install them with: ${packages[*]}"
+  if [ "$(id -u)" -ne 0 ]; then
+    have sudo || die "not root and no sudo; please install by hand: ${packages[*]}"
+    sudo=(sudo)
+  fi
+  say "installing Debian packages: ${packages[*]}"
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq \
+    || die "apt-get update failed; see its message above"
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" \
+    >/dev/null || die "apt-get could not install ${packages[*]}; see its message above"
+  have_jdk || die "Java 17 or newer is needed; this machine's packages give $(javac -version 2>&1)"
+}
+
+# ── ZooKeeper, from Maven Central ────────────────────────────────────────────────────────────────────────────────
+
+# True if the class path file is there, newer than the pom, and none of its jars has gone.
+class_path_is_good() {
+  local file=$1 jar
+  [ -s "$file" ] && [ ! "$here/zookeeper.pom.xml" -nt "$file" ] || return 1
+  while IFS= read -r -d : jar; do [ -e "$jar" ] || return 1; done <<<"$(<"$file"):"
+}
+
+fetch_zookeeper() {
+  local version=$1 dir=$PWD/target/zookeeper/$1
+  class_path_is_good "$dir/cp.txt" && return
+  say "fetching ZooKeeper $version from Maven Central (about 7 MiB)"
+  mkdir -p "$dir"
+  mvn --quiet --batch-mode -f "$here/zookeeper.pom.xml" "-Dzookeeper.version=$version" \
+    dependency:build-classpath "-Dmdep.outputFile=$dir/cp.new" >"$dir/mvn.log" 2>&1 \
+    || die "Maven could not get ZooKeeper $version: $(tail -n 5 "$dir/mvn.log")"
+  mv "$dir/cp.new" "$dir/cp.txt"
+}
+
+# ── clients ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+python_client() {
+  local stamp=target/venv/installed.txt
+  cmp -s "$here/requirements.txt" "$stamp" && target/venv/bin/python -c 'import kazoo' 2>/dev/null && return
+  say "making a Python environment with kazoo in target/venv"
+  rm -rf target/venv
+  python3 -m venv target/venv || die "python3 -m venv failed; see its message above"
+  target/venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$here/requirements.txt" \
+    || die "pip could not install $here/requirements.txt; see its message above"
+  cp "$here/requirements.txt" "$stamp"
+}
+
+java_client() {
+  local source=tests/clients/java/org/apache/zookeeper/GateClient.java classes=target/clients/java
+  [ "$classes/org/apache/zookeeper/GateClient.class" -nt "$source" ] && return
+  say "compiling the Java client"
+  mkdir -p "$classes"
+  # Against 3.8, so that one set of classes runs on both versions' jars.
+  javac -Xlint:all,-classfile,-options -Werror --release 17 -proc:none -cp "$(<target/zookeeper/3.8.6/cp.txt)" -d "$classes" "$source" \
+    || die "the Java client does not compile"
+}
+
+# ── main ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+case "$purpose" in
+  test)
+    install_packages
+    fetch_zookeeper 3.8.6
+    fetch_zookeeper 3.9.5
+    python_client
+    java_client
+    "$here/c_client.sh"
+    ;;
+  demo)
+    install_packages
+    fetch_zookeeper 3.9.5
+    python_client
+    ;;
+  *) die "usage: setup.sh test|demo" ;;
+esac
+say "ready for the $purpose ($((SECONDS - started)) s)"
