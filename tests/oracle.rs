@@ -1,0 +1,187 @@
+//! Native ZooKeeper is the oracle: the id that its TLS port gives a certificate is the id that zoogate must find.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on stops there")]
+
+mod support;
+
+use std::fs;
+
+use support::gate::{Gate, Ids, identities, repository};
+use support::pki::{Certified, Pki, Profile};
+use support::wire::Wire;
+use support::zookeeper::{Factory, ZooKeeper, ZooKeeperConfig};
+use support::{der, wait_for};
+
+/// A subject and how it is called in failures.
+struct Subject {
+    name: String,
+    der: Vec<u8>,
+    /// What Java 17 printed for it when the vectors were made, if it is one of them.
+    expected: Option<Vec<u8>>,
+}
+
+impl Subject {
+    fn is_empty(&self) -> bool {
+        self.expected.as_ref().is_some_and(Vec::is_empty)
+    }
+}
+
+/// Every vector, and names as people give them.
+fn subjects() -> Vec<Subject> {
+    let vectors = fs::read_to_string(repository("tests/vectors/x509-dn-vectors.tsv")).unwrap();
+    let rows = vectors.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    let mut subjects: Vec<Subject> = rows
+        .map(|line| {
+            let fields: Vec<&str> = line.split('\t').collect();
+            Subject { name: fields[0].to_owned(), der: unhex(fields[1]), expected: Some(unhex(fields[2])) }
+        })
+        .collect();
+    let organisation = |value: &str| der::name(&[("2.5.4.10", "Acme, Inc."), ("2.5.4.3", value)]);
+    let more = [
+        ("a plain person", der::person("alice")),
+        ("a comma in the organisation", organisation("client")),
+        ("a name that looks like two", organisation("alice,O=Other")),
+        ("a name that looks like an ACL entry", organisation("world:anyone:rwcda")),
+        ("a name that looks percent-encoded", organisation("a%2Cb%")),
+        ("a name that looks injected", organisation("x509/CN=alice")),
+        ("XML and shell", organisation("<a href='&'>$(id) `id` \"'")),
+        ("right-to-left and joiners", organisation("\u{202e}nimda\u{200d}\u{feff}")),
+        ("long", organisation(&"x".repeat(3_000))),
+        ("many parts", der::name(&[("2.5.4.11", "unit"); 64])),
+    ];
+    subjects.extend(more.into_iter().map(|(name, der)| Subject { name: name.to_owned(), der, expected: None }));
+    assert!(subjects.len() >= 30, "the list has {} subjects", subjects.len());
+    subjects
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+}
+
+/// A client certificate with this subject. Java reads one with an empty subject only if it has a critical alternative
+/// name.
+fn certificate(pki: &Pki, subject: &Subject) -> Certified {
+    let mut profile = Profile::client(subject.der.clone());
+    if subject.is_empty() {
+        profile.alternative_names = vec![der::tlv(0x82, b"client.example.com")];
+        profile.critical_names = true;
+    }
+    pki.ca.issue(&profile)
+}
+
+fn oracle(pki: &Pki) -> ZooKeeper {
+    ZooKeeperConfig::new("3.9.5", Factory::Netty).secure(pki).start()
+}
+
+/// The id after `scheme:` that a server holds for a client that connects with this certificate.
+fn id_of(wire: &mut Wire, scheme: &str) -> Vec<u8> {
+    wire.open_new();
+    let prefix = format!("{scheme}:");
+    let ids = wire.who_am_i();
+    let mut found = ids.iter().filter_map(|id| id.strip_prefix(prefix.as_bytes()));
+    let id = found.next().unwrap_or_else(|| panic!("no {scheme} among {ids:?}")).to_vec();
+    assert_eq!(found.next(), None, "more than one {scheme} among {ids:?}");
+    id
+}
+
+fn native_id(oracle: &ZooKeeper, pki: &Pki, client: &Certified) -> Vec<u8> {
+    let mut wire = Wire::tls(oracle.secure_address(), &pki.ca, client).unwrap();
+    join_surrogates(&id_of(&mut wire, "x509"))
+}
+
+/// ZooKeeper encodes each UTF-16 unit for itself, so a character beyond U+FFFF comes as two surrogates of three bytes.
+fn join_surrogates(bytes: &[u8]) -> Vec<u8> {
+    let surrogate = |at: usize, second: std::ops::Range<u8>| match bytes.get(at..at + 3) {
+        Some([0xed, b, c]) if second.contains(b) => Some((u32::from(*b & 0x0f) << 6) | u32::from(*c & 0x3f)),
+        _ => None,
+    };
+    let (mut out, mut at) = (Vec::new(), 0);
+    while at < bytes.len() {
+        match (surrogate(at, 0xa0..0xb0), surrogate(at + 3, 0xb0..0xc0)) {
+            (Some(high), Some(low)) => {
+                let character = char::from_u32(0x1_0000 + (high << 10) + low).unwrap();
+                out.extend(character.encode_utf8(&mut [0; 4]).as_bytes());
+                at += 6;
+            }
+            _ => {
+                out.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    out
+}
+
+/// RFC 3986, upper case, of all but letters, digits and `-._~=/@+`.
+fn percent_encode(text: &str) -> String {
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-._~=/@+".contains(b);
+    text.bytes().map(|b| if plain(&b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+fn readable(id: &[u8]) -> String {
+    String::from_utf8_lossy(id).into_owned()
+}
+
+#[test]
+fn native_zookeeper_prints_the_ids_of_the_vectors() {
+    let pki = Pki::new();
+    let oracle = oracle(&pki);
+    for subject in subjects() {
+        let id = native_id(&oracle, &pki, &certificate(&pki, &subject));
+        if let Some(expected) = &subject.expected {
+            assert_eq!(readable(&id), readable(expected), "{}", subject.name);
+        }
+    }
+}
+
+#[test]
+fn zoogate_finds_the_id_that_native_zookeeper_gives() {
+    let pki = Pki::new();
+    let oracle = oracle(&pki);
+    let subjects = subjects();
+    let certificates: Vec<Certified> = subjects.iter().map(|subject| certificate(&pki, subject)).collect();
+    let ders: Vec<&[u8]> = certificates.iter().map(|certificate| certificate.der.as_slice()).collect();
+    let found = identities(&pki, &ders);
+    assert_eq!(found.len(), subjects.len(), "one line of output for each of input");
+    for ((subject, certificate), ids) in subjects.iter().zip(&certificates).zip(found) {
+        let native = native_id(&oracle, &pki, certificate);
+        match ids {
+            Ok(Ids { x509, .. }) => assert_eq!(x509, readable(&native), "{}", subject.name),
+            Err(reason) => assert_eq!((reason.as_str(), native.is_empty()), ("no_identity", true), "{}", subject.name),
+        }
+    }
+}
+
+#[test]
+fn the_injected_user_is_the_native_id_percent_encoded() {
+    let pki = Pki::new();
+    let oracle = oracle(&pki);
+    let gate = Gate::in_front_of(oracle.address(), &pki);
+    for subject in subjects().iter().filter(|subject| !subject.is_empty()) {
+        let client = certificate(&pki, subject);
+        let native = native_id(&oracle, &pki, &client);
+        let mut wire = Wire::tls(gate.address(), &pki.ca, &client).unwrap();
+        let injected = id_of(&mut wire, "digest");
+        let native = String::from_utf8(native).unwrap();
+        assert_eq!(readable(&injected), format!("x509/{}", percent_encode(&native)), "{}", subject.name);
+        let ids = identities(&pki, &[&client.der]).remove(0).unwrap();
+        assert_eq!(ids.digest.rsplit_once(':').unwrap().0, readable(&injected), "{}", subject.name);
+    }
+    gate.finish();
+}
+
+#[test]
+fn a_certificate_with_an_empty_subject_is_native_nobody_and_is_refused_by_the_gate() {
+    let pki = Pki::new();
+    let oracle = oracle(&pki);
+    let gate = Gate::in_front_of(oracle.address(), &pki);
+    let nobodies: Vec<Subject> = subjects().into_iter().filter(Subject::is_empty).collect();
+    assert_eq!(nobodies.len(), 2, "an empty name, and a name of one empty part");
+    for subject in &nobodies {
+        let client = certificate(&pki, subject);
+        assert_eq!(readable(&native_id(&oracle, &pki, &client)), "", "{}", subject.name);
+        let opened = Wire::tls(gate.address(), &pki.ca, &client).and_then(|mut wire| wire.open(None));
+        assert!(!matches!(opened, Ok(Some(_))), "{} was let in: {opened:?}", subject.name);
+    }
+    let refused = || gate.output().matches("no_identity").count() >= nobodies.len();
+    assert!(wait_for(|| refused().then_some(())).is_some(), "no refusal is logged: {}", gate.output());
+}

@@ -1,0 +1,111 @@
+//! Programs written against other client libraries, as child processes.
+
+use std::fs;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use super::pki::{Pki, STORE_PASSWORD};
+use super::{run, set_up};
+
+/// Who a client is, and how that is shown in ACLs.
+#[derive(Clone, Debug)]
+pub struct Persona {
+    /// Name of the files in a [`Pki`] for TLS; `None` connects in plaintext.
+    pub certificate: Option<&'static str>,
+    /// `user:password` of a digest credential that the client itself adds.
+    pub digest: Option<String>,
+    /// The id that the server then knows, `digest:user:hash`.
+    pub id: String,
+}
+
+/// Runs the kazoo script at `address` and returns its transcript: a list of `[step, outcome]`.
+pub fn kazoo(address: SocketAddr, pki: &Pki, alice: &Persona, bob: &Persona) -> Vec<Value> {
+    let mut names = Vec::new();
+    for (persona, word) in [(alice, "ALICE"), (bob, "BOB")] {
+        let user = &persona.id[..persona.id.rfind(':').unwrap()];
+        names.extend([
+            json!([persona.id, word]),
+            json!([user, word]),
+            json!([format!("{user}:x"), format!("{word}:x")]),
+        ]);
+    }
+    let arguments = json!({
+        "hosts": address.to_string(), "root": "/transcript", "names": names, "bob_id": bob.id,
+        "alice": persona(pki, alice), "bob": persona(pki, bob),
+    });
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/python/transcript.py");
+    let output = run(Command::new(set_up("venv/bin/python")).arg(script).arg(arguments.to_string()));
+    serde_json::from_str(&output).unwrap()
+}
+
+fn persona(pki: &Pki, persona: &Persona) -> Value {
+    let tls = persona
+        .certificate
+        .map(|name| [pki.path("ca.crt"), pki.path(&format!("{name}.crt")), pki.path(&format!("{name}.key"))]);
+    json!({ "tls": tls, "digest": persona.digest })
+}
+
+/// A Java virtual machine with the class path of a ZooKeeper version, and TLS flags for the client `name` if any.
+pub fn java(version: &str, pki: &Pki, name: Option<&str>) -> Command {
+    let class_path = fs::read_to_string(set_up(&format!("zookeeper/{version}/cp.txt"))).unwrap();
+    let mut command = Command::new("java");
+    command.args(["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
+    command.arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn");
+    if let Some(name) = name {
+        command.args(java_tls_flags(pki, name));
+    }
+    command.arg("-cp").arg(format!("{}:{}", set_up("clients/java").display(), class_path.trim()));
+    command
+}
+
+/// The six flags by which articles and products (Storm, Solr, HBase) give a Java client its TLS.
+fn java_tls_flags(pki: &Pki, name: &str) -> [String; 6] {
+    let (key_store, trust_store) = (pki.path(&format!("{name}.jks")), pki.path("trust.jks"));
+    [
+        "-Dzookeeper.clientCnxnSocket=org.apache.zookeeper.ClientCnxnSocketNetty".to_owned(),
+        "-Dzookeeper.client.secure=true".to_owned(),
+        format!("-Dzookeeper.ssl.keyStore.location={}", key_store.display()),
+        format!("-Dzookeeper.ssl.keyStore.password={STORE_PASSWORD}"),
+        format!("-Dzookeeper.ssl.trustStore.location={}", trust_store.display()),
+        format!("-Dzookeeper.ssl.trustStore.password={STORE_PASSWORD}"),
+    ]
+}
+
+/// Runs the Java client; returns its lines `step<TAB>outcome`.
+pub fn java_client(mut jvm: Command, address: SocketAddr, root: &str, digest: Option<&str>) -> Vec<(String, String)> {
+    let servers = address.to_string();
+    steps(&run(jvm.args(["org.apache.zookeeper.GateClient", &servers, root]).args(digest)))
+}
+
+/// Types lines into `zkCli.sh`, and returns all that it printed.
+pub fn zk_cli(mut jvm: Command, address: SocketAddr, lines: &[&str]) -> String {
+    jvm.args(["org.apache.zookeeper.ZooKeeperMain", "-waitforconnection", "-server", &address.to_string()]);
+    let mut child = jvm.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    for line in lines.iter().chain(&["quit"]) {
+        writeln!(stdin, "{line}").unwrap();
+    }
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Runs the C client by TLS as alice; returns its lines `step<TAB>outcome`.
+pub fn c_client(address: SocketAddr, pki: &Pki, root: &str, digest: Option<&str>) -> Vec<(String, String)> {
+    let file = |name: &str| pki.path(name).display().to_string();
+    let tls = [file("ca.crt"), file("alice.crt"), file("alice.key"), "unused".into()];
+    let servers = address.to_string();
+    steps(&run(Command::new(set_up("clients/c/gate_client")).args([&servers, &tls.join(","), root]).args(digest)))
+}
+
+fn steps(output: &str) -> Vec<(String, String)> {
+    output
+        .lines()
+        .map(|line| line.split_once('\t').unwrap_or_else(|| panic!("not a step: {line}")))
+        .map(|(step, outcome)| (step.to_owned(), outcome.to_owned()))
+        .collect()
+}

@@ -1,0 +1,73 @@
+//! What the integration tests share: certificates, real ZooKeeper servers, the program under test, raw wire clients
+//! and programs written against other client libraries.
+//!
+//! `make setup` fetches what is not Rust into `target/`; a test that lacks it panics and says so.
+#![allow(dead_code, reason = "every test program uses a part of this")]
+#![allow(clippy::unwrap_used, reason = "a test that can't go on stops there")]
+#![allow(unreachable_pub, reason = "a module of test programs has no outside")]
+
+pub mod clients;
+pub mod der;
+pub mod gate;
+pub mod pki;
+pub mod wire;
+pub mod zookeeper;
+
+use std::collections::HashSet;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// How long a test waits for something that must happen, before it fails.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A file or directory that `make setup` makes, below `target/`.
+pub fn set_up(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target").join(name);
+    assert!(path.exists(), "{} is not there: run `make setup` first", path.display());
+    path
+}
+
+/// A loopback address that nothing listens on and that no other test of this process gets.
+///
+/// Taken from below Linux' range of ephemeral ports, or an outgoing connection could own it before its server does.
+pub fn free_address() -> SocketAddr {
+    static TAKEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
+    let mut taken = TAKEN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let taken = taken.get_or_insert_default();
+    let start = std::process::id() as u16 % 12_000;
+    for step in 0..12_000 {
+        let port = 20_000 + (start + step) % 12_000;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if !taken.contains(&port) && TcpListener::bind(address).is_ok() {
+            taken.insert(port);
+            return address;
+        }
+    }
+    panic!("no free port on loopback between 20000 and 32000");
+}
+
+/// Polls until `probe` gives something; `None` when [`PATIENCE`] has run out.
+pub fn wait_for<T>(mut probe: impl FnMut() -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = probe() {
+            return Some(value);
+        }
+        if Instant::now() > deadline {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Runs a program to its end and returns its standard output; panics with all that it printed if it fails.
+pub fn run(command: &mut Command) -> String {
+    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|e| panic!("{command:?} can't be run: {e}"));
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {}\n{stdout}\n{stderr}", output.status);
+    stdout
+}

@@ -1,0 +1,167 @@
+//! Real ZooKeeper servers on loopback, one Java process each.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::pki::Pki;
+use super::{free_address, set_up, wait_for};
+
+/// The server's network layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Factory {
+    /// The default one. It has no TLS.
+    Nio,
+    /// The one that can have a secure port.
+    Netty,
+}
+
+/// What to start. [`ZooKeeperConfig::start`] starts it.
+#[derive(Clone, Debug)]
+pub struct ZooKeeperConfig {
+    version: &'static str,
+    factory: Factory,
+    lines: String,
+    jvm: Vec<String>,
+    secure: Option<SocketAddr>,
+}
+
+impl ZooKeeperConfig {
+    /// A server of this version, with the defaults of the distribution but for loopback, SASL for `carol` with the
+    /// password `carol-password`, and no admin server.
+    pub fn new(version: &'static str, factory: Factory) -> Self {
+        Self { version, factory, lines: String::new(), jvm: Vec::new(), secure: None }
+    }
+
+    /// Adds a line of zoo.cfg.
+    pub fn line(mut self, line: &str) -> Self {
+        let _ = writeln!(self.lines, "{line}");
+        self
+    }
+
+    /// Adds an argument of the Java virtual machine.
+    pub fn jvm(mut self, argument: &str) -> Self {
+        self.jvm.push(argument.to_owned());
+        self
+    }
+
+    /// Adds native TLS on a port of its own, with the server certificate of `pki`; needs [`Factory::Netty`].
+    pub fn secure(mut self, pki: &Pki) -> Self {
+        assert_eq!(self.factory, Factory::Netty, "only Netty has TLS");
+        let address = free_address();
+        self.secure = Some(address);
+        self.line(&format!("secureClientPort={}", address.port()))
+            .line(&format!("secureClientPortAddress={}", address.ip()))
+            .line(&format!("ssl.keyStore.location={}", pki.path("server.pem").display()))
+            .line(&format!("ssl.trustStore.location={}", pki.path("ca.crt").display()))
+            .line("ssl.trustStore.type=PEM")
+    }
+
+    /// Starts the server and waits until it serves.
+    pub fn start(self) -> ZooKeeper {
+        ZooKeeper::start(self)
+    }
+}
+
+/// A running server; killed when dropped.
+#[derive(Debug)]
+pub struct ZooKeeper {
+    child: Child,
+    dir: TempDir,
+    address: SocketAddr,
+    secure: Option<SocketAddr>,
+}
+
+impl ZooKeeper {
+    fn start(config: ZooKeeperConfig) -> Self {
+        let dir = TempDir::with_prefix("zoogate-zookeeper-").unwrap();
+        let address = free_address();
+        let zoo_cfg = dir.path().join("zoo.cfg");
+        let text = format!(
+            "tickTime=500\ndataDir={}\nclientPort={}\nclientPortAddress={}\nadmin.enableServer=false\n\
+             authProvider.sasl=org.apache.zookeeper.server.auth.SASLAuthenticationProvider\n{}",
+            dir.path().join("data").display(),
+            address.port(),
+            address.ip(),
+            config.lines
+        );
+        fs::write(&zoo_cfg, text).unwrap();
+        let jaas = dir.path().join("jaas.conf");
+        let module = "org.apache.zookeeper.server.auth.DigestLoginModule";
+        fs::write(&jaas, format!("Server {{ {module} required user_carol=\"carol-password\"; }};\n")).unwrap();
+
+        let class_path = fs::read_to_string(set_up(&format!("zookeeper/{}/cp.txt", config.version))).unwrap();
+        let factory = match config.factory {
+            Factory::Nio => "org.apache.zookeeper.server.NIOServerCnxnFactory",
+            Factory::Netty => "org.apache.zookeeper.server.NettyServerCnxnFactory",
+        };
+        let log = File::create(dir.path().join("log")).unwrap();
+        let child = Command::new("java")
+            .args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+            .arg(format!("-Dzookeeper.serverCnxnFactory={factory}"))
+            .arg(format!("-Djava.security.auth.login.config={}", jaas.display()))
+            .args(&config.jvm)
+            .args(["-cp", class_path.trim(), "org.apache.zookeeper.server.quorum.QuorumPeerMain"])
+            .arg(&zoo_cfg)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .expect("java starts; `make setup` installs it");
+        let mut server = Self { child, dir, address, secure: config.secure };
+        server.wait_until_serving();
+        server
+    }
+
+    fn wait_until_serving(&mut self) {
+        let serving = wait_for(|| {
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none(), "ZooKeeper ended at once ({ended:?}): {}", self.log());
+            four_letter_word(self.address, "srvr").filter(|answer| answer.contains("Mode: "))
+        });
+        assert!(serving.is_some(), "ZooKeeper does not serve: {}", self.log());
+    }
+
+    /// Where the plaintext client port is.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where the native TLS port is.
+    pub fn secure_address(&self) -> SocketAddr {
+        self.secure.expect("the server was started with secure()")
+    }
+
+    /// All that the server has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    /// Kills the server, as a crash would.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for ZooKeeper {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Sends a four-letter word in plaintext and returns the answer; `None` if nobody listens.
+pub fn four_letter_word(address: SocketAddr, word: &str) -> Option<String> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    stream.write_all(word.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let _ = stream.shutdown(Shutdown::Both);
+    Some(answer)
+}
