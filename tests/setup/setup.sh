@@ -87,7 +87,7 @@ python_client() {
   say "making a Python environment with kazoo in target/venv"
   rm -rf target/venv
   python3 -m venv target/venv || die "python3 -m venv failed; see its message above"
-  target/venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$here/requirements.txt" \
+  target/venv/bin/python -m pip install --quiet --disable-pip-version-check --use-pep517 -r "$here/requirements.txt" \
     || die "pip could not install $here/requirements.txt; see its message above"
   cp "$here/requirements.txt" "$stamp"
 }

@@ -34,8 +34,8 @@ pub fn secret_file(pki: &Pki) -> PathBuf {
 pub struct Ids {
     /// The id that native ZooKeeper gives it, without the scheme.
     pub x509: String,
-    /// The id of the credential that is injected: `x509/…:hash`, without the scheme.
-    pub digest: String,
+    /// The id of the credential that is injected: `x509/…:hash`, without the scheme; none for a nobody.
+    pub digest: Option<String>,
 }
 
 /// Asks `zoogate identity --batch` for each certificate (DER); an error is the reason of a refusal.
@@ -64,16 +64,15 @@ fn read_ids(object: &Value) -> Result<Ids, String> {
             .unwrap_or_else(|| panic!("neither identity nor reason: {object}"))
             .into());
     }
-    let id = |scheme: &str| {
-        let id = object["acl_ids"][scheme].as_str().unwrap_or_else(|| panic!("no {scheme} id: {object}"));
-        id.strip_prefix(&format!("{scheme}:")).unwrap_or(id).to_owned()
-    };
-    Ok(Ids { x509: id("x509"), digest: id("digest") })
+    let id = |scheme: &str| object["acl_ids"][scheme].as_str().map(str::to_owned);
+    let x509 = id("x509").unwrap_or_else(|| panic!("no x509 id: {object}"));
+    Ok(Ids { x509, digest: id("digest") })
 }
 
-/// The one id of [`identities`] for a certificate that has one.
-pub fn identity(pki: &Pki, certificate: &[u8]) -> Ids {
-    identities(pki, &[certificate]).remove(0).expect("an identity")
+/// The id that is injected for a certificate, `x509/…:hash`.
+pub fn digest_id(pki: &Pki, certificate: &[u8]) -> String {
+    let ids = identities(pki, &[certificate]).pop().expect("a line of output").expect("an identity");
+    ids.digest.expect("a digest id")
 }
 
 /// A running zoogate. When it ends, by [`Gate::finish`] or dropped, it fails the test if it logged a warning or an
@@ -95,7 +94,7 @@ impl Gate {
         format!(
             "listen:\n  address: LISTEN\nupstream:\n  address: {upstream}\ntls:\n  \
              key_store: {{ path: {}, key_path: {} }}\n  trust_store: {{ path: {} }}\n\
-             identity:\n  from: subject\n  inject: digest\n  secret_file: {}\nadmin:\n  address: ADMIN\n\
+             limits: {{ connections: 1000 }}\nidentity:\n  from: subject\n  inject: digest\n  secret_file: {}\nadmin:\n  address: ADMIN\n\
              log:\n  format: json\n  level: info\n",
             pki.path("server.crt").display(),
             pki.path("server.key").display(),

@@ -101,6 +101,20 @@ int main(int argc, char **argv) {
     rc = zoo_set(zh, root, "v1", 2, 0);
     printf("set\t%s\n", zerror(rc));
     await("data event", &data_events, 1);
+
+    /* Each of these answers comes with an event, back to back. */
+    int rounds = 0;
+    while (rounds < 50) {
+        length = sizeof data;
+        rc = zoo_wget(zh, root, on_event, NULL, data, &length, &stat);
+        rc = rc == ZOK ? zoo_set(zh, root, "v", 1, -1) : rc;
+        if (rc != ZOK) {
+            printf("round %d\t%s\n", rounds, zerror(rc));
+            break;
+        }
+        rounds++;
+    }
+    printf("rounds\t%d\n", rounds);
     printf("set again\t%s\n", zerror(zoo_set(zh, root, "v2", 2, 0)));
 
     printf("close\t%s\n", zerror(zookeeper_close(zh)));
