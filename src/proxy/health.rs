@@ -70,7 +70,7 @@ async fn word(dialer: &Dialer, word: &[u8; 4]) -> io::Result<String> {
     stream.write_all(word).await?;
     let mut answer = Vec::new();
     match stream.take(LONGEST_ANSWER).read_to_end(&mut answer).await {
-        Err(error) if error.kind() != io::ErrorKind::ConnectionReset => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::ConnectionReset => Err(error),
         _ => Ok(String::from_utf8_lossy(&answer).into_owned()),
     }
 }

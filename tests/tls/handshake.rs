@@ -47,7 +47,7 @@ async fn serve(material: TlsMaterial, limit: Duration) -> Server {
     let material = Arc::new(material);
     let outcome = tokio::spawn(async move {
         let (tcp, _) = listener.accept().await.unwrap();
-        let mut client = handshake(tcp, &material, Instant::now() + limit).await?;
+        let mut client = handshake(tcp, &material, Instant::now() + limit).await.map_err(|failed| failed.error)?;
         let mut said = vec![0; 64];
         let count = client.stream.read(&mut said).await.unwrap();
         said.truncate(count);

@@ -137,7 +137,10 @@ impl Judge {
                 Step::Chunk => return Ok(passed),
                 Step::Length => self.request_length().map(|size| self.requests.accept(size)),
                 Step::Head => self.request(now).map(|fate| self.requests.decide(fate, &mut passed)),
-                Step::Frame => Ok(passed.add_frame(&self.rewrite_request())),
+                Step::Frame => {
+                    passed.add_frame(&self.rewrite_request());
+                    Ok(())
+                }
             };
             if let Err(ending) = verdict {
                 return Err(Stopped { ending, passed });
@@ -225,7 +228,10 @@ impl Judge {
                     self.add_local(&mut passed);
                     self.reply(now).map(|fate| self.replies.decide(fate, &mut passed))
                 }
-                Step::Frame => Ok(passed.add_frame(&self.rewrite_reply())),
+                Step::Frame => {
+                    passed.add_frame(&self.rewrite_reply());
+                    Ok(())
+                }
             };
             if let Err(ending) = verdict {
                 return Err(Stopped { ending, passed });
