@@ -5,6 +5,7 @@
 //! not opened here.
 
 mod keys;
+mod names;
 mod problem;
 mod raw;
 mod reader;
@@ -23,7 +24,12 @@ pub use keys::{KEYS, Key, KeyDefault};
 pub use problem::{ConfigError, Problem};
 pub use value::UpstreamAddress;
 
-use crate::{credential::DigestAlgorithm, identity::Source, telemetry::LogFormat};
+use crate::{
+    credential::DigestAlgorithm,
+    identity::{self, Source, mapping::Mapping},
+    policy::Policy,
+    telemetry::LogFormat,
+};
 
 /// A whole, valid configuration. `docs/configuration.md` has the keys.
 #[derive(Clone, Debug)]
@@ -162,6 +168,40 @@ pub struct Identity {
     pub from: Source,
     /// What ZooKeeper is told.
     pub inject: Inject,
+    /// What that name becomes; itself without.
+    pub mapping: Option<Mapping>,
+    /// Rules that are tried beside, and only reported on.
+    pub mapping_shadow: Option<Mapping>,
+    /// Names that are injected beside the identity.
+    pub also_inject: Vec<OldName>,
+    /// Which identities are admitted.
+    pub policy: Policy,
+    /// Identities that are ZooKeeper's superuser, where what is injected can tell that.
+    pub superusers: Vec<identity::Identity>,
+}
+
+impl Identity {
+    /// Names as they are, and everyone let in.
+    pub fn plain(from: Source, inject: Inject) -> Self {
+        Self {
+            from,
+            inject,
+            mapping: None,
+            mapping_shadow: None,
+            also_inject: Vec::new(),
+            policy: Policy::default(),
+            superusers: Vec::new(),
+        }
+    }
+}
+
+/// An element of `identity.also_inject`: a name that a client had before.
+#[derive(Clone, Debug)]
+pub struct OldName {
+    /// Which name of the certificate.
+    pub from: Source,
+    /// What that name became; itself without.
+    pub mapping: Option<Mapping>,
 }
 
 /// `identity.inject`: what ZooKeeper is told of a client's identity.

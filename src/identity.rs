@@ -13,6 +13,7 @@ mod certificate;
 mod common_name;
 mod der;
 mod java_utf8;
+pub mod mapping;
 pub mod name;
 
 use certificate::{DNS_NAME, Names, RFC822_NAME, URI};

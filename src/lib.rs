@@ -15,6 +15,7 @@
 // Layer 0: pure values, no I/O, no logs.
 pub mod credential;
 pub mod identity;
+pub mod policy;
 pub mod reason;
 pub mod seal;
 pub mod secret;

@@ -75,10 +75,13 @@ words! {
         Timeout => "timeout",
         /// The client went away during the handshake.
         Reset => "reset",
-        /// The certificate has no name where `identity.from` looks for one.
+        /// The certificate has no name where `identity.from` looks for one, or no rule of `identity.mapping` makes one.
         NoIdentity => "no_identity",
-        /// The certificate has more than one name where `identity.from` looks for one.
+        /// The certificate has more than one name where `identity.from` looks for one, or a rule that ignores case would
+        /// take its name for another's.
         AmbiguousIdentity => "ambiguous_identity",
+        /// The identity is on `identity.deny`, or not on `identity.allow`.
+        Denied => "denied",
         /// The handshake failed inside TLS for a reason that has no word of its own.
         Protocol => "protocol",
     }

@@ -12,6 +12,8 @@ use std::{
 
 use proptest::{prelude::*, proptest};
 use zoogate::config::{Config, ConfigError, Inject, KEYS, KeyDefault, Revocation, RevocationPolicy, UpstreamSource};
+use zoogate::identity::mapping::{AnchorRef, Mapping};
+use zoogate::identity::{Identity, Source};
 
 const SMALLEST: &str = "
 listen: { address: '0.0.0.0:2281' }
@@ -157,6 +159,51 @@ four_letter_words: { allow: [] }
 fn without_injection_no_secret_is_needed() {
     let config = parse(&SMALLEST.replace("secret_file: secret", "inject: none")).unwrap();
     assert_eq!(config.identity.inject, Inject::None);
+}
+
+#[test]
+fn names_and_lists_of_identities_read_as_people_write_them() {
+    let names = r#"
+  from: san_uri
+  mapping:
+    - 'RULE:^spiffe:\/\/([^\/]+)\/(.*)$/$2@$1/L'
+    - { rule: DEFAULT, issuers: [ old-ca, "0707070707070707070707070707070707070707070707070707070707070707" ] }
+  mapping_shadow: DEFAULT
+  also_inject: [ unmapped, subject, { from: subject, mapping: 'RULE:^CN=(.*)$/$1/' }, { mapping: [ DEFAULT ] } ]
+  allow: [ '*@example.org', 'spiffe://*' ]
+  deny: [ 'eve@*' ]
+  super: [ 'ops@example.org' ]
+"#;
+    let text =
+        SMALLEST.replace("identity: { secret_file: secret }", &format!("identity:\n  secret_file: secret{names}"));
+    let identity = parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}")).identity;
+    let sha256 = [7; 32];
+    let apply = |mapping: &Option<Mapping>, name, alias| {
+        let anchor = AnchorRef { alias, sha256: &sha256 };
+        mapping.as_ref().unwrap().apply(name, anchor).map(|mapped| (mapped.identity.to_string(), mapped.rule))
+    };
+    let name = "spiffe://Example.org/Web";
+    assert_eq!(apply(&identity.mapping, name, None).unwrap(), ("web@example.org".to_owned(), 0));
+    assert_eq!(apply(&identity.mapping, "x", None).unwrap(), ("x".to_owned(), 1));
+    assert_eq!(apply(&identity.mapping_shadow, "x", None).unwrap().0, "x");
+    let old: Vec<(Source, bool)> = identity.also_inject.iter().map(|old| (old.from, old.mapping.is_some())).collect();
+    let (uri, subject) = (Source::SanUri, Source::Subject);
+    assert_eq!(old, [(uri, false), (subject, false), (subject, true), (uri, true)]);
+    assert_eq!(apply(&identity.also_inject[2].mapping, "CN=web", None).unwrap().0, "web");
+    let allowed = |name: &str| identity.policy.decide(&Identity::new(name.to_owned()).unwrap()).is_ok();
+    assert!(allowed("web@example.org") && !allowed("eve@example.org") && !allowed("web@example.com"));
+    assert_eq!(identity.superusers, [Identity::new("ops@example.org".to_owned()).unwrap()]);
+}
+
+#[test]
+fn without_rules_and_lists_names_are_as_they_are() {
+    let identity = parse(SMALLEST).unwrap().identity;
+    assert!(identity.mapping.is_none() && identity.mapping_shadow.is_none() && identity.also_inject.is_empty());
+    assert!(identity.policy.decide(&Identity::new("anyone".to_owned()).unwrap()).is_ok());
+    let old: String = (0..9).map(|_| "unmapped, ").collect();
+    let many = SMALLEST.replace("secret_file: secret", &format!("secret_file: secret, also_inject: [ {old} ]"));
+    let error = parse(&many).unwrap_err().to_string();
+    assert_eq!(error, "zoogate.yaml:6: identity.also_inject: has more than 8 names");
 }
 
 #[test]

@@ -54,6 +54,6 @@ impl NamingArgs {
             },
             None => Inject::None,
         };
-        config::Identity { from: self.from.unwrap_or_default(), inject }
+        config::Identity::plain(self.from.unwrap_or_default(), inject)
     }
 }

@@ -72,6 +72,16 @@ pub const KEYS: &[Key] = &[
     ),
     key("identity.digest_algorithm", Written("sha1"), "how the servers hash digest credentials"),
     key(
+        "identity.mapping",
+        Unset,
+        "rules that make the identity of the certificate's name; without them it is the name",
+    ),
+    key("identity.mapping_shadow", Unset, "rules that are tried beside, to see what they would change"),
+    key("identity.also_inject", Unset, "names that clients had before, injected beside the identity"),
+    key("identity.allow", Unset, "identities that are let in, with `*` and `?`; without it everyone is"),
+    key("identity.deny", Unset, "identities that are not let in, whatever `identity.allow` says"),
+    key("identity.super", Unset, "identities that are ZooKeeper's superuser, where `identity.inject` can tell it"),
+    key(
         "session.binding",
         Depends("`on` if there is an `identity.secret_file`"),
         "`on` lets a session be resumed by the identity that opened it and by nobody else",

@@ -5,7 +5,9 @@ use std::{net::SocketAddr, path::PathBuf, thread, time::Duration};
 use super::{
     Admin, Config, ConfigError, FourLetterWords, Identity, Inject, KeyStoreFiles, Limits, Listen, Log, Problem,
     Revocation, RevocationPolicy, Runtime, Session, Shutdown, Tcp, Tls, TrustStoreFiles, Upstream, UpstreamAddress,
-    UpstreamSource, raw,
+    UpstreamSource,
+    names::Names,
+    raw,
     reader::{Origin, Reader},
     value,
 };
@@ -222,11 +224,16 @@ fn identity(r: &mut Reader<'_>, secret_file: SecretFile<'_>) -> Option<Identity>
         let message = "is required for `identity.inject: digest`; `zoogate secret` makes a secret";
         r.problem("identity.secret_file", message);
     }
+    let names = Names::read(r, from);
+    if digests == Some(false) && r.is_written("identity.also_inject") {
+        r.problem("identity.also_inject", "has no effect with `identity.inject: none`: nothing is injected");
+    }
     let inject = match digests? {
         true => Inject::Digest { secret_file: secret_file?.clone()?, algorithm: algorithm? },
         false => Inject::None,
     };
-    Some(Identity { from: from?, inject })
+    let Names { mapping, mapping_shadow, also_inject, policy, superusers } = names?;
+    Some(Identity { from: from?, inject, mapping, mapping_shadow, also_inject, policy, superusers })
 }
 
 fn session(r: &mut Reader<'_>, secret_file: SecretFile<'_>) -> Option<Session> {

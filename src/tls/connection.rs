@@ -125,6 +125,7 @@ fn alert_for(refusal: Refusal) -> CertificateError {
         | Refusal::Reset
         | Refusal::NoIdentity
         | Refusal::AmbiguousIdentity
+        | Refusal::Denied
         | Refusal::Protocol => CertificateError::BadEncoding,
     }
 }

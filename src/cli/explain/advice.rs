@@ -33,9 +33,10 @@ pub(super) fn advice(refusal: Refusal) -> &'static str {
         Refusal::Timeout => "look for a slow network or a client that hangs; see `limits.handshake_timeout`",
         Refusal::Reset => "see the client's log: it gave up during the handshake",
         Refusal::NoIdentity => {
-            "issue it with a name where `identity.from` looks for one, or let `identity.from` look elsewhere"
+            "issue it with a name where `identity.from` looks and a rule of `identity.mapping` matches, or change those"
         }
         Refusal::AmbiguousIdentity => "issue it with exactly one name where `identity.from` looks for it",
+        Refusal::Denied => "nothing, if that is meant; else change `identity.allow` or `identity.deny`",
         Refusal::Protocol => "see the gate's log; the client's TLS library may be at fault",
     }
 }

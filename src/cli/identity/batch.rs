@@ -103,7 +103,7 @@ mod tests {
     use crate::identity::Source;
 
     fn answers(input: &[u8]) -> (Vec<serde_json::Value>, Tally) {
-        let identity = config::Identity { from: Source::Subject, inject: config::Inject::None };
+        let identity = config::Identity::plain(Source::Subject, config::Inject::None);
         let rules = IdentityRules::load(&identity).unwrap();
         let mut output = Vec::new();
         // A small buffer, so that lines are read in pieces.
