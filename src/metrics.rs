@@ -21,7 +21,7 @@ use crate::zk::opcode::Opcode;
 
 pub use label::{
     AcceptError, CertificateRole, ConnectionState, Direction, FourLetterWordResult, HandshakeResult, InjectionResult,
-    Peer, ProbeKind, SessionOpening, SessionRefusal, TlsVersion, UpstreamState,
+    Peer, ProbeKind, SessionOpening, SessionRefusal, ShadowResult, TlsVersion, UpstreamState,
 };
 use label::{Children, Label};
 pub use material::{CertificateValidity, CrlValidity};
@@ -45,6 +45,7 @@ pub struct Metrics {
     handshake_duration: Children<TlsVersion, Children<HandshakeResult, Histogram>>,
     handshake_failures: Children<Refusal, IntCounter>,
     client_certificate_expiration: Histogram,
+    shadow: Children<ShadowResult, IntCounter>,
     injections: Children<InjectionResult, IntCounter>,
     injection_duration: Histogram,
     opening_duration: Histogram,
@@ -82,6 +83,7 @@ impl Metrics {
             handshake_duration: family::TLS_HANDSHAKE_DURATION.histograms_by_two(registry)?,
             handshake_failures: family::TLS_HANDSHAKE_FAILURES.counters(registry)?,
             client_certificate_expiration: family::CLIENT_CERTIFICATE_EXPIRATION.histogram(registry)?,
+            shadow: family::IDENTITY_SHADOW.counters(registry)?,
             injections: family::AUTH_INJECTIONS.counters(registry)?,
             injection_duration: family::AUTH_INJECTION_DURATION.histogram(registry)?,
             opening_duration: family::SESSION_OPENING_DURATION.histogram(registry)?,
@@ -153,6 +155,11 @@ impl Metrics {
     /// Records how many seconds a client's certificate has left at its handshake.
     pub fn client_certificate_seen(&self, seconds_left: i64) {
         self.client_certificate_expiration.observe(seconds_left as f64);
+    }
+
+    /// Counts a client that the rules in the shadow were tried on.
+    pub fn shadow_compared(&self, result: ShadowResult) {
+        self.shadow.of(result).inc();
     }
 
     /// Counts a credential written to ZooKeeper.

@@ -1,5 +1,7 @@
 //! What a connection is judged by: one immutable value, loaded from the files that the configuration names.
 
+pub mod names;
+
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
@@ -10,13 +12,14 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 
 use crate::config::{self, Config};
 use crate::credential::{Credential, DigestAlgorithm, IdentitySecrets};
-use crate::identity::{self, Identity, IdentityError, Source};
+use crate::identity::{Identity, Source};
 use crate::metrics::{CertificateRole, CertificateValidity, CrlValidity};
 use crate::secret::Secret;
 use crate::store::{self, KeyStore, KeyStorePaths, StoreError};
 use crate::tls::material::{self, TlsMaterial, TlsOptions};
 use crate::tls::revocation::{RevocationOptions, RevocationPolicy, RevocationScope};
-use crate::tls::verifier::{ClientVerifier, VerifierError};
+use crate::tls::verifier::{Anchor, ClientVerifier, VerifierError};
+use names::{Admitted, Identified, NameRules};
 
 /// The largest secret file that is read, in bytes.
 const MAX_SECRET_FILE: u64 = 64 * 1024;
@@ -50,7 +53,7 @@ pub struct TrustFiles<'a> {
 
 /// How a certificate becomes an identity, and an identity a credential.
 pub struct IdentityRules {
-    source: Source,
+    names: NameRules,
     /// What identities' credentials are derived from; `None` if nothing is injected.
     secrets: Option<IdentitySecrets>,
     /// How the servers hash credentials.
@@ -92,17 +95,16 @@ impl Snapshot {
         }
     }
 
-    /// Who a verified chain is.
-    ///
-    /// # Errors
-    /// If the leaf has no name, or not one clear name, where the configuration looks for it.
-    pub fn identify(&self, chain: &[CertificateDer<'_>]) -> Result<Identity, IdentityError> {
-        self.judge.rules.identify(chain)
+    /// Who a chain is that was accepted by `anchor`, and whether it may come in.
+    pub fn identify(&self, chain: &[CertificateDer<'_>], anchor: &Anchor) -> Identified {
+        self.judge.rules.identify(chain, anchor)
     }
 
-    /// What ZooKeeper is told of an identity; the first credential is the one that new ACLs should name.
-    pub fn credentials(&self, identity: &Identity) -> Vec<Credential> {
-        self.judge.rules.credentials(identity)
+    /// What ZooKeeper is told of a client: its identity's credentials, of which the first is the one that new ACLs
+    /// should name, then those of its old names.
+    pub fn credentials(&self, admitted: &Admitted) -> Vec<Credential> {
+        let names = std::iter::once(&admitted.identity).chain(&admitted.old_names);
+        names.flat_map(|name| self.judge.rules.credentials(name)).collect()
     }
 
     /// How many secrets credentials are derived from.
@@ -151,8 +153,14 @@ impl Judge {
         let mut problems = Vec::new();
         let verifier = load_verifier(trust, &mut problems);
         let rules = IdentityRules::load(identity).map_err(|problem| problems.push(problem)).ok();
+        if let (Some((verifier, _)), Some(rules)) = (&verifier, &rules) {
+            let anchors: Vec<&Anchor> = verifier.trusted().map(|(_, anchor)| anchor).collect();
+            problems.extend(rules.names.check_issuers(&anchors));
+        }
         match (verifier, rules) {
-            (Some((verifier, crl_paths)), Some(rules)) => Ok(Self { verifier: Arc::new(verifier), rules, crl_paths }),
+            (Some((verifier, crl_paths)), Some(rules)) if problems.is_empty() => {
+                Ok(Self { verifier: Arc::new(verifier), rules, crl_paths })
+            }
             _ => Err(problems),
         }
     }
@@ -179,15 +187,17 @@ impl IdentityRules {
                 (Some(secrets), *algorithm)
             }
         };
-        Ok(Self { source: identity.from, secrets, algorithm })
+        Ok(Self { names: NameRules::new(identity), secrets, algorithm })
     }
 
-    /// Who a chain is; it is not verified here.
-    ///
-    /// # Errors
-    /// If the leaf has no name, or not one clear name, where the configuration looks for it.
-    pub fn identify(&self, chain: &[CertificateDer<'_>]) -> Result<Identity, IdentityError> {
-        identity::identify(chain.first().map_or(&[], |leaf| leaf.as_ref()), self.source)
+    /// Who a chain is that was accepted by `anchor`, and whether it may come in; it is not verified here.
+    pub fn identify(&self, chain: &[CertificateDer<'_>], anchor: &Anchor) -> Identified {
+        self.names.identify(chain.first().map_or(&[], |leaf| leaf.as_ref()), anchor)
+    }
+
+    /// What names are made of.
+    pub fn names(&self) -> &NameRules {
+        &self.names
     }
 
     /// What ZooKeeper is told of an identity; the first credential is the one that new ACLs should name.
@@ -203,7 +213,7 @@ impl IdentityRules {
 
     /// Where in a certificate the identity is looked for.
     pub fn source(&self) -> Source {
-        self.source
+        self.names.source()
     }
 }
 

@@ -59,9 +59,9 @@ impl Verdict {
             Ok(verified) => verified,
             Err(error) => return Self::Refused { refusal: error.refusal, detail: error.detail },
         };
-        let identity = match judge.rules.identify(chain) {
-            Ok(identity) => identity,
-            Err(error) => return Self::Refused { refusal: error.refusal, detail: error.detail },
+        let identity = match judge.rules.identify(chain, &verified.anchor).verdict {
+            Ok(admitted) => admitted.identity,
+            Err(error) => return Self::Refused { refusal: error.refusal(), detail: error.to_string() },
         };
         let leaf = chain.first().map_or(&[][..], |leaf| leaf.as_ref());
         Self::Admitted(Box::new(Admission {

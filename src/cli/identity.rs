@@ -74,7 +74,11 @@ impl Named {
     /// a warning in the detail.
     fn of(rules: &IdentityRules, leaf: &[u8]) -> Self {
         let error = match identity::identify(leaf, rules.source()) {
-            Ok(identity) => {
+            Ok(name) => {
+                let identity = match rules.names().rename(name) {
+                    Ok(identity) => identity,
+                    Err(error) => return Self::refused(error),
+                };
                 let acl_ids = AclIds::of(rules, leaf, &identity);
                 return Self { identity: Some(identity.to_string()), acl_ids, reason: None, detail: None };
             }

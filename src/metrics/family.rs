@@ -70,6 +70,11 @@ pub(super) const CLIENT_CERTIFICATE_EXPIRATION: Family = Family::new(
     365.0 * DAY,
 ]);
 
+pub(super) const IDENTITY_SHADOW: Family = Family::new(
+    "zoogate_identity_shadow_total",
+    "Clients named by identity.mapping_shadow, by what that would change; nothing without such rules.",
+)
+.by(&["result"]);
 pub(super) const AUTH_INJECTIONS: Family = Family::new(
     "zoogate_auth_injections_total",
     "Credentials put in front of clients' sessions, by what came of them.",

@@ -184,6 +184,18 @@ labels! {
 }
 
 labels! {
+    /// What `identity.mapping_shadow` would make of a client, beside what `identity.mapping` makes of it.
+    ShadowResult {
+        /// The same identity, or none either way.
+        Same => "same",
+        /// Another identity.
+        Different => "different",
+        /// None, or one that may not come in, where it is let in now.
+        Refused => "refused",
+    }
+}
+
+labels! {
     /// What came of a client's ConnectRequest.
     SessionOpening {
         /// A new session.

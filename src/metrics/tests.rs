@@ -93,6 +93,7 @@ fn each_verb_moves_its_own_family() {
     metrics.probed(ProbeKind::Http);
     metrics.handshake_completed(TlsVersion::Tls12, ms);
     metrics.client_certificate_seen(3600);
+    metrics.shadow_compared(ShadowResult::Different);
     metrics.injection_sent();
     metrics.injection_answered(true, ms);
     metrics.injection_answered(false, ms);
@@ -112,6 +113,8 @@ fn each_verb_moves_its_own_family() {
         ("zoogate_tls_handshake_duration_seconds_count{result=\"ok\",version=\"1.2\"}", 1.0),
         ("zoogate_client_certificate_expiration_seconds_bucket{le=\"1800\"}", 0.0),
         ("zoogate_client_certificate_expiration_seconds_bucket{le=\"3600\"}", 1.0),
+        ("zoogate_identity_shadow_total{result=\"different\"}", 1.0),
+        ("zoogate_identity_shadow_total{result=\"same\"}", 0.0),
         ("zoogate_auth_injections_total{result=\"sent\"}", 1.0),
         ("zoogate_auth_injections_total{result=\"accepted\"}", 1.0),
         ("zoogate_auth_injections_total{result=\"refused\"}", 1.0),

@@ -1,9 +1,11 @@
 //! Turns an authenticated client into an authorized one: who it is, and what ZooKeeper is told of it.
 
-use super::farewell;
+use super::{Gate, farewell};
 use crate::credential::Credential;
-use crate::identity::{self, Identity, IdentityError};
+use crate::identity::{self, Identity};
+use crate::metrics::ShadowResult;
 use crate::snapshot::Snapshot;
+use crate::snapshot::names::{Identified, NotAdmitted, Shadow};
 use crate::tls::{Authenticated, ClientStream, hex};
 
 /// A client that may open a session. Only [`admit`] makes one.
@@ -42,19 +44,34 @@ impl ClientName {
     }
 }
 
-/// Reads the identity and derives its credentials. A client without a clear identity is sent away.
-pub(crate) async fn admit(
+/// Reads the identity and derives its credentials. A client without a clear identity, or with one that may not come in,
+/// is sent away.
+pub(super) async fn admit(
     authenticated: Authenticated,
+    gate: &Gate,
     snapshot: &Snapshot,
-) -> Result<(Authorized, Identity), IdentityError> {
-    match snapshot.identify(&authenticated.chain) {
-        Ok(identity) => {
-            let credentials = snapshot.credentials(&identity);
-            Ok((Authorized { client: authenticated.stream, credentials }, identity))
+) -> Result<(Authorized, Identity), NotAdmitted> {
+    let identified = snapshot.identify(&authenticated.chain, &authenticated.verified.anchor);
+    compared(&identified, gate);
+    match identified.verdict {
+        Ok(admitted) => {
+            let credentials = snapshot.credentials(&admitted);
+            Ok((Authorized { client: authenticated.stream, credentials }, admitted.identity))
         }
         Err(error) => {
             farewell::bid(authenticated.stream).await;
             Err(error)
         }
     }
+}
+
+/// Reports what the rules in the shadow would change.
+fn compared(identified: &Identified, gate: &Gate) {
+    let Some(shadow) = &identified.shadow else { return };
+    gate.metrics.shadow_compared(match shadow {
+        Shadow::Same => ShadowResult::Same,
+        Shadow::Different(_) => ShadowResult::Different,
+        Shadow::Refused(_) => ShadowResult::Refused,
+    });
+    gate.notices.shadow(identified);
 }

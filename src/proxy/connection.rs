@@ -14,9 +14,10 @@ use super::roster::Place;
 use super::session::{self, Open, OpenError, Opening};
 use super::upstream::DialError;
 use super::{Gate, farewell, socket, words};
-use crate::identity::{Identity, IdentityError};
+use crate::identity::Identity;
 use crate::metrics::{FourLetterWordResult, ProbeKind, SessionOpening, TlsVersion};
 use crate::reason::{CloseReason, Ending};
+use crate::snapshot::names::NotAdmitted;
 use crate::tls::{self, Authenticated, HandshakeError, HandshakeFailed, PlaintextKind};
 use crate::zk::four_letter_word::FourLetterWord;
 use crate::zk::record::ConnectRequest;
@@ -27,7 +28,7 @@ enum ConnectionError {
     #[error(transparent)]
     Handshake(#[from] HandshakeFailed),
     #[error(transparent)]
-    Admission(#[from] IdentityError),
+    Admission(#[from] NotAdmitted),
     #[error("ZooKeeper can't be reached: {0}")]
     Dial(#[from] DialError),
     #[error(transparent)]
@@ -72,7 +73,7 @@ impl Connection<'_> {
         let authenticated = Box::pin(tls::handshake(stream, &snapshot.tls, deadline)).await?;
         self.authenticated(&authenticated);
 
-        let (mut authorized, identity) = Box::pin(admission::admit(authenticated, &snapshot)).await?;
+        let (mut authorized, identity) = Box::pin(admission::admit(authenticated, gate, &snapshot)).await?;
         let _place = self.admitted(identity);
         drop(snapshot);
 
@@ -175,7 +176,7 @@ impl Connection<'_> {
     }
 
     /// The pipeline's result as the record tells it; what somebody must act on is logged too.
-    fn conclude(&self, result: Result<Ending, ConnectionError>) -> Closed {
+    fn conclude(&mut self, result: Result<Ending, ConnectionError>) -> Closed {
         match result {
             Ok(ending) => {
                 if ending == Ending::AuthFailed {
@@ -187,14 +188,17 @@ impl Connection<'_> {
         }
     }
 
-    fn conclude_error(&self, error: &ConnectionError) -> Closed {
+    fn conclude_error(&mut self, error: &ConnectionError) -> Closed {
         let metrics = &self.gate.metrics;
         let closed = |reason| Closed { reason, detail: Some(error.to_string()), quiet: false };
         match error {
             ConnectionError::Handshake(failed) => self.conclude_handshake(failed),
             ConnectionError::Admission(admission) => {
-                metrics.handshake_refused(admission.refusal, TlsVersion::Unknown, None);
-                closed(CloseReason::Refused(admission.refusal))
+                metrics.handshake_refused(admission.refusal(), TlsVersion::Unknown, None);
+                if let NotAdmitted::Denied { identity, .. } = admission {
+                    self.record.denied(identity.clone());
+                }
+                closed(CloseReason::Refused(admission.refusal()))
             }
             ConnectionError::Dial(error) => {
                 self.gate.notices.unreachable(error);

@@ -1,14 +1,21 @@
 //! What an operator must hear of, once a minute at most however often it happens.
 
-use std::time::Duration;
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use super::upstream::DialError;
+use crate::identity::Identity;
+use crate::snapshot::names::{Identified, Shadow};
 use crate::telemetry::RateLimit;
 
 /// How often the same notice is logged.
 const EVERY: Duration = Duration::from_secs(60);
+
+/// How many clients a notice about each of them names until it starts again.
+const MAX_TOLD: usize = 256;
 
 /// One limit per notice.
 #[derive(Debug)]
@@ -17,12 +24,26 @@ pub(crate) struct Notices {
     unreachable: RateLimit,
     auth_failed: RateLimit,
     accept_failed: RateLimit,
+    shadow: Mutex<Told>,
+}
+
+/// Whose notice was logged since when.
+#[derive(Debug, Default)]
+struct Told {
+    since: Option<Instant>,
+    names: HashSet<Identity>,
 }
 
 impl Notices {
     pub(crate) fn new() -> Self {
         let limit = || RateLimit::new(EVERY);
-        Self { plaintext: limit(), unreachable: limit(), auth_failed: limit(), accept_failed: limit() }
+        Self {
+            plaintext: limit(),
+            unreachable: limit(),
+            auth_failed: limit(),
+            accept_failed: limit(),
+            shadow: Mutex::default(),
+        }
     }
 
     /// Whether the record of a plaintext connection may be seen.
@@ -50,5 +71,53 @@ impl Notices {
         if let Some(suppressed) = self.accept_failed.permit() {
             warn!(%error, suppressed, "accepting connections fails; raise the limit of open files (LimitNOFILE)");
         }
+    }
+
+    /// What would change for a client, once a minute for each.
+    pub(crate) fn shadow(&self, identified: &Identified) {
+        let (Some(name), Some(shadow)) = (&identified.name, &identified.shadow) else { return };
+        if *shadow == Shadow::Same || !self.told_of(name) {
+            return;
+        }
+        let used = identified.verdict.as_ref().ok();
+        let (other, refusal) = match shadow {
+            Shadow::Different(other) => (Some(other.as_str()), None),
+            Shadow::Refused(reason) => (None, Some(reason)),
+            Shadow::Same => (None, None),
+        };
+        info!(
+            name = name.as_str(),
+            identity = used.map(|admitted| admitted.identity.as_str()),
+            shadow_identity = other,
+            shadow_reason = refusal.map(|reason| reason.refusal().as_str()),
+            shadow_detail = refusal.map(tracing::field::display),
+            "identity.mapping_shadow would change this client's identity"
+        );
+    }
+
+    fn told_of(&self, name: &Identity) -> bool {
+        let mut told = self.shadow.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.since.is_none_or(|since| since.elapsed() >= EVERY) {
+            *told = Told { since: Some(Instant::now()), names: HashSet::new() };
+        }
+        told.names.len() < MAX_TOLD && told.names.insert(name.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_client_is_told_of_once_a_minute_and_not_endlessly_many() {
+        let notices = Notices::new();
+        let identity = |n: usize| Identity::new(format!("CN={n}")).unwrap();
+        assert!(notices.told_of(&identity(0)));
+        assert!(!notices.told_of(&identity(0)));
+        let told = (0..1000).filter(|&n| notices.told_of(&identity(n))).count();
+        assert_eq!(told, MAX_TOLD - 1);
+        notices.shadow.lock().unwrap().since = Instant::now().checked_sub(EVERY);
+        assert!(notices.told_of(&identity(0)));
+        assert!(!notices.told_of(&identity(0)));
     }
 }

@@ -57,6 +57,13 @@ impl ConnectionRecord {
         Some(client)
     }
 
+    /// The client has an identity, and that one may not come in.
+    pub(crate) fn denied(&mut self, identity: Identity) {
+        if let Some(client) = &mut self.client {
+            client.identity = Some(identity);
+        }
+    }
+
     pub(crate) fn opened(&mut self, session: Session) {
         self.session = Some(session);
         self.enter(ConnectionState::Established);
