@@ -234,12 +234,21 @@ fn settings(config: &Config) -> Settings {
         bounds: Bounds {
             frame: config.limits.frame,
             reserve_user: matches!(config.identity.inject, config::Inject::Digest { .. }),
-            x509_auth: X509Auth::Answer,
+            x509_auth: x509_auth(config),
+            // Each connection's, from its snapshot.
             translate: None,
-            advertise: None,
+            advertise: config.ensemble.clone().map(Arc::new),
         },
         words: words.filter_map(|word| word.parse::<FourLetterWord>().ok()).collect(),
         client_liveness: liveness(config.listen.tcp),
+    }
+}
+
+fn x509_auth(config: &Config) -> X509Auth {
+    match (&config.identity.inject, config.client_auth.x509) {
+        (config::Inject::None, _) => X509Auth::Pass,
+        (_, config::ClientX509::Answer) => X509Auth::Answer,
+        (_, config::ClientX509::Refuse) => X509Auth::Refuse,
     }
 }
 

@@ -29,6 +29,7 @@ use crate::{
     identity::{self, Source, mapping::Mapping},
     policy::Policy,
     telemetry::LogFormat,
+    zk::dynamic_config::Advertise,
 };
 
 /// A whole, valid configuration. `docs/configuration.md` has the keys.
@@ -42,8 +43,14 @@ pub struct Config {
     pub tls: Tls,
     /// What a certificate becomes.
     pub identity: Identity,
+    /// How ACLs are read and written.
+    pub acl: Acl,
+    /// Credentials that clients send themselves.
+    pub client_auth: ClientAuth,
     /// Whose a session is.
     pub session: Session,
+    /// What clients learn of the other servers; nothing is changed without.
+    pub ensemble: Option<Advertise>,
     /// What one client, or all of them, may take.
     pub limits: Limits,
     /// Four-letter words that are passed on.
@@ -214,8 +221,36 @@ pub enum Inject {
         /// How the servers hash it; only printed ids depend on that.
         algorithm: DigestAlgorithm,
     },
+    /// An assertion of the scheme `x509`, for servers that have zoogate's provider.
+    X509 {
+        /// The secrets that it is made with; the servers have the same.
+        secret_file: PathBuf,
+    },
     /// Nothing.
     None,
+}
+
+/// `acl`: how ACLs are read and written.
+#[derive(Clone, Copy, Debug)]
+pub struct Acl {
+    /// Whether `x509` ids in ACLs stand for the injected digest ids.
+    pub translate: bool,
+}
+
+/// `client_auth`: credentials that clients send themselves.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientAuth {
+    /// Those of scheme `x509`.
+    pub x509: ClientX509,
+}
+
+/// `client_auth.x509`: what a client is told that adds an `x509` identity itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientX509 {
+    /// That it has been added, as it has.
+    Answer,
+    /// That it is refused.
+    Refuse,
 }
 
 /// `session`: whose a session is.

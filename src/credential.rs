@@ -12,9 +12,11 @@ use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use crate::identity::Identity;
 use crate::secret::Secret;
 
+mod assertion;
 mod digest_algorithm;
 mod secrets;
 
+pub use assertion::{ASSERTION_SCHEME, assertion};
 pub use digest_algorithm::{DigestAlgorithm, UnknownDigestAlgorithm};
 pub use secrets::{IdentitySecrets, MAX_SECRETS, MIN_SECRET, SecretsError, generate};
 

@@ -6,6 +6,7 @@ mod farewell;
 mod health;
 mod listener;
 mod notices;
+mod ownership;
 mod record;
 mod relay;
 mod roster;
@@ -28,6 +29,7 @@ use crate::snapshot::Snapshot;
 use crate::zk::four_letter_word::FourLetterWord;
 use listener::Listeners;
 use notices::Notices;
+use ownership::Passwords;
 
 pub use health::{Health, ask, probe};
 pub use record::ACCESS;
@@ -64,6 +66,7 @@ pub struct Gate {
     roster: Arc<Roster>,
     drain: Drain,
     notices: Notices,
+    passwords: Passwords,
 }
 
 impl Gate {
@@ -75,7 +78,16 @@ impl Gate {
         shared: (Arc<Metrics>, Drain),
     ) -> Self {
         let (metrics, drain) = shared;
-        Self { settings, dialer, snapshots, metrics, roster: Arc::default(), drain, notices: Notices::new() }
+        Self {
+            settings,
+            dialer,
+            snapshots,
+            metrics,
+            roster: Arc::default(),
+            drain,
+            notices: Notices::new(),
+            passwords: Passwords::default(),
+        }
     }
 
     /// Who is connected.

@@ -1,5 +1,6 @@
 //! What a connection is judged by: one immutable value, loaded from the files that the configuration names.
 
+mod grant;
 pub mod names;
 
 use std::fmt;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use rustls_pki_types::{CertificateDer, UnixTime};
 
 use crate::config::{self, Config};
-use crate::credential::{Credential, DigestAlgorithm, IdentitySecrets};
+use crate::credential::{Credential, IdentitySecrets};
 use crate::identity::{Identity, Source};
 use crate::metrics::{CertificateRole, CertificateValidity, CrlValidity};
 use crate::secret::Secret;
@@ -19,7 +20,11 @@ use crate::store::{self, KeyStore, KeyStorePaths, StoreError};
 use crate::tls::material::{self, TlsMaterial, TlsOptions};
 use crate::tls::revocation::{RevocationOptions, RevocationPolicy, RevocationScope};
 use crate::tls::verifier::{Anchor, ClientVerifier, VerifierError};
+use crate::translate::Translator;
+use grant::{Injection, derive};
 use names::{Admitted, Identified, NameRules};
+
+pub use grant::{Grant, Packets};
 
 /// The largest secret file that is read, in bytes.
 const MAX_SECRET_FILE: u64 = 64 * 1024;
@@ -29,6 +34,10 @@ pub struct Snapshot {
     /// The server's certificate, and whom it trusts.
     pub tls: Arc<TlsMaterial>,
     judge: Judge,
+    /// What sessions are bound to their owners with, if they are.
+    binding: Option<Arc<IdentitySecrets>>,
+    /// Translates ACLs, if that is configured.
+    translator: Option<Arc<Translator>>,
 }
 
 /// Whom clients are judged by, and what they become: all of a snapshot but the server's own key.
@@ -54,10 +63,7 @@ pub struct TrustFiles<'a> {
 /// How a certificate becomes an identity, and an identity a credential.
 pub struct IdentityRules {
     names: NameRules,
-    /// What identities' credentials are derived from; `None` if nothing is injected.
-    secrets: Option<IdentitySecrets>,
-    /// How the servers hash credentials.
-    algorithm: DigestAlgorithm,
+    injection: Injection,
 }
 
 /// A file that the configuration names can't be used.
@@ -89,8 +95,15 @@ impl Snapshot {
             let material = TlsMaterial::new(key_store, Arc::clone(&judge.verifier), TlsOptions::default(), now);
             or_note(material, "tls.key_store", &mut problems)
         });
-        match (material, judge) {
-            (Some(tls), Some(judge)) => Ok(Self { tls: Arc::new(tls), judge }),
+        let binding = judge.as_ref().and_then(|judge| {
+            let binding = load_binding(config.session.binding.as_deref(), &judge.rules.injection);
+            or_note(binding, "identity.secret_file", &mut problems)
+        });
+        match (material, judge, binding) {
+            (Some(tls), Some(judge), Some(binding)) => {
+                let translator = judge.rules.translator().filter(|_| config.acl.translate).map(Arc::new);
+                Ok(Self { tls: Arc::new(tls), judge, binding, translator })
+            }
             _ => Err(problems),
         }
     }
@@ -100,16 +113,19 @@ impl Snapshot {
         self.judge.rules.identify(chain, anchor)
     }
 
-    /// What ZooKeeper is told of a client: its identity's credentials, of which the first is the one that new ACLs
-    /// should name, then those of its old names.
-    pub fn credentials(&self, admitted: &Admitted) -> Vec<Credential> {
-        let names = std::iter::once(&admitted.identity).chain(&admitted.old_names);
-        names.flat_map(|name| self.judge.rules.credentials(name)).collect()
+    /// What an admitted client is given.
+    pub fn grant(&self, admitted: &Admitted) -> Grant {
+        Grant {
+            names: std::iter::once(&admitted.identity).chain(&admitted.old_names).cloned().collect(),
+            injection: self.judge.rules.injection.clone(),
+            binding: self.binding.clone(),
+            translator: self.translator.clone(),
+        }
     }
 
-    /// How many secrets credentials are derived from.
+    /// How many secrets credentials are made with.
     pub fn secrets(&self) -> usize {
-        self.judge.rules.secrets.as_ref().map_or(0, |secrets| secrets.iter().len())
+        self.judge.rules.injection.secrets().map_or(0, |secrets| secrets.iter().len())
     }
 
     /// Every loaded certificate, for metrics.
@@ -179,15 +195,20 @@ impl IdentityRules {
     /// # Errors
     /// If they can't be used.
     pub fn load(identity: &config::Identity) -> Result<Self, LoadProblem> {
-        let (secrets, algorithm) = match &identity.inject {
-            config::Inject::None => (None, DigestAlgorithm::default()),
+        let secrets = |path: &Path| {
+            let secrets = load_secrets(path).map(Arc::new);
+            secrets.map_err(|message| LoadProblem { key: "identity.secret_file", message })
+        };
+        let injection = match &identity.inject {
+            config::Inject::None => Injection::None,
             config::Inject::Digest { secret_file, algorithm } => {
-                let secrets = load_secrets(secret_file)
-                    .map_err(|message| LoadProblem { key: "identity.secret_file", message })?;
-                (Some(secrets), *algorithm)
+                Injection::Digest { secrets: secrets(secret_file)?, algorithm: *algorithm }
+            }
+            config::Inject::X509 { secret_file } => {
+                Injection::X509 { secrets: secrets(secret_file)?, superusers: identity.superusers.clone() }
             }
         };
-        Ok(Self { names: NameRules::new(identity), secrets, algorithm })
+        Ok(Self { names: NameRules::new(identity), injection })
     }
 
     /// Who a chain is that was accepted by `anchor`, and whether it may come in; it is not verified here.
@@ -200,15 +221,17 @@ impl IdentityRules {
         &self.names
     }
 
-    /// What ZooKeeper is told of an identity; the first credential is the one that new ACLs should name.
-    pub fn credentials(&self, identity: &Identity) -> Vec<Credential> {
-        let secrets = self.secrets.iter().flat_map(IdentitySecrets::iter);
-        secrets.map(|secret| Credential::derive(secret, identity)).collect()
+    /// The digest ids that ZooKeeper gives an identity, without their scheme; the first one is for new ACLs. None
+    /// if it is not told of identities in that way.
+    pub fn acl_ids(&self, identity: &Identity) -> Vec<String> {
+        let Injection::Digest { secrets, algorithm } = &self.injection else { return Vec::new() };
+        derive(secrets, identity).iter().map(|credential: &Credential| credential.acl_id(*algorithm)).collect()
     }
 
-    /// The ids that ZooKeeper gives these credentials, without their scheme, in the same order.
-    pub fn acl_ids(&self, identity: &Identity) -> Vec<String> {
-        self.credentials(identity).iter().map(|credential| credential.acl_id(self.algorithm)).collect()
+    /// Between `x509` ids and digest ids; none if ZooKeeper is not told of identities as the latter.
+    fn translator(&self) -> Option<Translator> {
+        let Injection::Digest { secrets, algorithm } = &self.injection else { return None };
+        Some(Translator::new((**secrets).clone(), *algorithm))
     }
 
     /// Where in a certificate the identity is looked for.
@@ -226,6 +249,15 @@ fn load_key_store(files: &config::KeyStoreFiles) -> Result<KeyStore, StoreError>
         password: password.as_ref(),
         key_password: key_password.as_ref(),
     })
+}
+
+/// The secrets that sessions are bound with: those of the injection, which come from the same file, or the file's.
+fn load_binding(path: Option<&Path>, injection: &Injection) -> Result<Option<Arc<IdentitySecrets>>, String> {
+    let Some(path) = path else { return Ok(None) };
+    match injection.secrets() {
+        Some(secrets) => Ok(Some(Arc::clone(secrets))),
+        None => load_secrets(path).map(|secrets| Some(Arc::new(secrets))),
+    }
 }
 
 fn load_password(path: Option<&Path>) -> Result<Option<Secret>, StoreError> {

@@ -77,6 +77,7 @@ fn summary(config: &Config, snapshot: &Snapshot) -> String {
         Inject::Digest { algorithm, .. } => {
             format!("injected as digest ({algorithm}, {})", counted(snapshot.secrets(), "secret"))
         }
+        Inject::X509 { .. } => format!("injected as x509 ({})", counted(snapshot.secrets(), "secret")),
         Inject::None => "not injected".to_owned(),
     };
     let anchors = counted(anchors, "trust anchor");

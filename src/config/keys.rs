@@ -64,10 +64,14 @@ pub const KEYS: &[Key] = &[
     ),
     key("tls.revocation_policy", Written("hard"), "no CRL in date covers a certificate: `hard` refuses, `soft` admits"),
     key("identity.from", Written("subject"), "`subject`, `san_uri`, `san_dns`, `san_email` or `common_name`"),
-    key("identity.inject", Written("digest"), "`digest` adds the identity to the session, `none` only admits"),
+    key(
+        "identity.inject",
+        Written("digest"),
+        "how ZooKeeper is told the identity: `digest`, `x509` by its provider, or `none`",
+    ),
     key(
         "identity.secret_file",
-        Depends("required if `identity.inject` is `digest`"),
+        Depends("required unless `identity.inject` is `none`"),
         "the secret that credentials are derived from; the same file beside every server",
     ),
     key("identity.digest_algorithm", Written("sha1"), "how the servers hash digest credentials"),
@@ -81,6 +85,27 @@ pub const KEYS: &[Key] = &[
     key("identity.allow", Unset, "identities that are let in, with `*` and `?`; without it everyone is"),
     key("identity.deny", Unset, "identities that are not let in, whatever `identity.allow` says"),
     key("identity.super", Unset, "identities that are ZooKeeper's superuser, where `identity.inject` can tell it"),
+    key(
+        "acl.translate",
+        Written("off"),
+        "`on` lets clients read and write `x509` ids in ACLs, which the server keeps as digest ids",
+    ),
+    key(
+        "client_auth.x509",
+        Written("answer"),
+        "a client's own credentials of scheme `x509`: `answer` them in the server's place, or `refuse` them",
+    ),
+    key(
+        "ensemble.advertise",
+        Written("loopback"),
+        "which client addresses in `/zookeeper/config` become the gates': `loopback` ones, `all`, or `off`",
+    ),
+    key(
+        "ensemble.port",
+        Depends("port of the first `listen.address`"),
+        "the gates' port in those addresses, behind each server's quorum host",
+    ),
+    key("ensemble.addresses", Unset, "whole addresses for single servers, as `N=host:port`"),
     key(
         "session.binding",
         Depends("`on` if there is an `identity.secret_file`"),

@@ -3,15 +3,16 @@
 use std::{net::SocketAddr, path::PathBuf, thread, time::Duration};
 
 use super::{
-    Admin, Config, ConfigError, FourLetterWords, Identity, Inject, KeyStoreFiles, Limits, Listen, Log, Problem,
-    Revocation, RevocationPolicy, Runtime, Session, Shutdown, Tcp, Tls, TrustStoreFiles, Upstream, UpstreamAddress,
-    UpstreamSource,
+    Acl, Admin, ClientAuth, ClientX509, Config, ConfigError, FourLetterWords, Identity, Inject, KeyStoreFiles, Limits,
+    Listen, Log, Problem, Revocation, RevocationPolicy, Runtime, Session, Shutdown, Tcp, Tls, TrustStoreFiles,
+    Upstream, UpstreamAddress, UpstreamSource,
     names::Names,
     raw,
     reader::{Origin, Reader},
     value,
 };
 use crate::telemetry;
+use crate::zk::dynamic_config::{Advertise, Which};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -33,6 +34,9 @@ pub(super) fn read(text: &str, origin: &Origin) -> Result<Config, ConfigError> {
     let tls = tls(r);
     let secret_file = r.optional("identity.secret_file", value::path);
     let identity = identity(r, secret_file.as_ref());
+    let acl = acl(r, identity.as_ref());
+    let client_auth = client_auth(r);
+    let ensemble = ensemble(r, listen.as_ref());
     let session = session(r, secret_file.as_ref());
     let limits = limits(r);
     let four_letter_words = four_letter_words(r);
@@ -47,6 +51,9 @@ pub(super) fn read(text: &str, origin: &Origin) -> Result<Config, ConfigError> {
             upstream: upstream?,
             tls: tls?,
             identity: identity?,
+            acl: acl?,
+            client_auth: client_auth?,
+            ensemble: ensemble?,
             session: session?,
             limits: limits?,
             four_letter_words: four_letter_words?,
@@ -217,23 +224,58 @@ fn key_store(r: &mut Reader<'_>) -> Option<KeyStoreFiles> {
 type SecretFile<'a> = Option<&'a Option<PathBuf>>;
 
 fn identity(r: &mut Reader<'_>, secret_file: SecretFile<'_>) -> Option<Identity> {
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Scheme {
+        Digest,
+        X509,
+        None,
+    }
     let from = r.value("identity.from", value::word);
-    let digests = r.value("identity.inject", value::choice(&[("digest", true), ("none", false)]));
+    let schemes = [("digest", Scheme::Digest), ("x509", Scheme::X509), ("none", Scheme::None)];
+    let scheme = r.value("identity.inject", value::choice(&schemes));
     let algorithm = r.value("identity.digest_algorithm", value::word);
-    if digests == Some(true) && secret_file == Some(&None) {
-        let message = "is required for `identity.inject: digest`; `zoogate secret` makes a secret";
+    if scheme.is_some_and(|scheme| scheme != Scheme::None) && secret_file == Some(&None) {
+        let message = "is required unless `identity.inject` is `none`; `zoogate secret` makes a secret";
         r.problem("identity.secret_file", message);
     }
     let names = Names::read(r, from);
-    if digests == Some(false) && r.is_written("identity.also_inject") {
+    if scheme == Some(Scheme::None) && r.is_written("identity.also_inject") {
         r.problem("identity.also_inject", "has no effect with `identity.inject: none`: nothing is injected");
     }
-    let inject = match digests? {
-        true => Inject::Digest { secret_file: secret_file?.clone()?, algorithm: algorithm? },
-        false => Inject::None,
+    if scheme.is_some_and(|scheme| scheme != Scheme::X509) && r.is_written("identity.super") {
+        r.problem("identity.super", "needs `identity.inject: x509`: no other scheme can tell a superuser");
+    }
+    let inject = match scheme? {
+        Scheme::Digest => Inject::Digest { secret_file: secret_file?.clone()?, algorithm: algorithm? },
+        Scheme::X509 => Inject::X509 { secret_file: secret_file?.clone()? },
+        Scheme::None => Inject::None,
     };
     let Names { mapping, mapping_shadow, also_inject, policy, superusers } = names?;
     Some(Identity { from: from?, inject, mapping, mapping_shadow, also_inject, policy, superusers })
+}
+
+fn acl(r: &mut Reader<'_>, identity: Option<&Identity>) -> Option<Acl> {
+    let translate = r.value("acl.translate", value::choice(&[("on", true), ("off", false)]))?;
+    if translate && identity.is_some_and(|identity| !matches!(identity.inject, Inject::Digest { .. })) {
+        r.problem("acl.translate", "needs `identity.inject: digest`: it is digest ids that stand for `x509` ids");
+    }
+    Some(Acl { translate })
+}
+
+fn client_auth(r: &mut Reader<'_>) -> Option<ClientAuth> {
+    let words = [("answer", ClientX509::Answer), ("refuse", ClientX509::Refuse)];
+    Some(ClientAuth { x509: r.value("client_auth.x509", value::choice(&words))? })
+}
+
+fn ensemble(r: &mut Reader<'_>, listen: Option<&Listen>) -> Option<Option<Advertise>> {
+    let words = [("loopback", Some(Which::Loopback)), ("all", Some(Which::All)), ("off", None)];
+    let which = r.value("ensemble.advertise", value::choice(&words));
+    let port = r.optional("ensemble.port", value::integer(1..=u32::from(u16::MAX)));
+    let addresses = r.list("ensemble.addresses", value::server_address);
+    let own = listen?.addresses.first().map_or(0, SocketAddr::port);
+    let port = port?.map_or(own, |port| u16::try_from(port).unwrap_or(own));
+    let addresses = addresses?.unwrap_or_default().into_iter().collect();
+    Some(which?.map(|which| Advertise { which, port, addresses }))
 }
 
 fn session(r: &mut Reader<'_>, secret_file: SecretFile<'_>) -> Option<Session> {

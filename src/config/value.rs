@@ -161,6 +161,15 @@ pub(super) fn socket_address_or_none(kind: &Kind, origin: &Origin) -> Result<Opt
 }
 
 /// The one server to connect to.
+pub(super) fn server_address(kind: &Kind, origin: &Origin) -> Result<(u64, String), String> {
+    let expected = "a server's number and its gate's address, like `1=zk1.example.com:2281`";
+    let written = text(kind, expected)?;
+    let (number, address) = written.split_once('=').ok_or_else(|| format!("`{written}` is not {expected}"))?;
+    let number = number.trim().parse().map_err(|_| format!("`{written}` is not {expected}"))?;
+    let address = upstream_address(&Kind::Text(address.trim().to_owned()), origin)?;
+    Ok((number, address.to_string()))
+}
+
 pub(super) fn upstream_address(kind: &Kind, _: &Origin) -> Result<UpstreamAddress, String> {
     let expected = "the server's `host:port`, like `127.0.0.1:2181`";
     let written = text(kind, expected)?;

@@ -1,17 +1,16 @@
 //! Turns an authenticated client into an authorized one: who it is, and what ZooKeeper is told of it.
 
 use super::{Gate, farewell};
-use crate::credential::Credential;
 use crate::identity::{self, Identity};
 use crate::metrics::ShadowResult;
-use crate::snapshot::Snapshot;
 use crate::snapshot::names::{Identified, NotAdmitted, Shadow};
+use crate::snapshot::{Grant, Snapshot};
 use crate::tls::{Authenticated, ClientStream, hex};
 
 /// A client that may open a session. Only [`admit`] makes one.
 pub(crate) struct Authorized {
     pub(super) client: ClientStream,
-    pub(super) credentials: Vec<Credential>,
+    pub(super) grant: Grant,
 }
 
 /// What the access record says of a client's certificate.
@@ -44,7 +43,7 @@ impl ClientName {
     }
 }
 
-/// Reads the identity and derives its credentials. A client without a clear identity, or with one that may not come in,
+/// Reads the identity and decides what it is given. A client without a clear identity, or with one that may not come in,
 /// is sent away.
 pub(super) async fn admit(
     authenticated: Authenticated,
@@ -55,8 +54,8 @@ pub(super) async fn admit(
     compared(&identified, gate);
     match identified.verdict {
         Ok(admitted) => {
-            let credentials = snapshot.credentials(&admitted);
-            Ok((Authorized { client: authenticated.stream, credentials }, admitted.identity))
+            let grant = snapshot.grant(&admitted);
+            Ok((Authorized { client: authenticated.stream, grant }, admitted.identity))
         }
         Err(error) => {
             farewell::bid(authenticated.stream).await;

@@ -9,13 +9,13 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::admission::{self, Authorized, ClientName};
 use super::record::{Closed, ConnectionRecord};
-use super::relay::{self, Terms};
+use super::relay::{self, Bounds, Terms};
 use super::roster::Place;
 use super::session::{self, Open, OpenError, Opening};
 use super::upstream::DialError;
 use super::{Gate, farewell, socket, words};
 use crate::identity::Identity;
-use crate::metrics::{FourLetterWordResult, ProbeKind, SessionOpening, TlsVersion};
+use crate::metrics::{FourLetterWordResult, ProbeKind, SessionOpening, SessionRefusal, TlsVersion};
 use crate::reason::{CloseReason, Ending};
 use crate::snapshot::names::NotAdmitted;
 use crate::tls::{self, Authenticated, HandshakeError, HandshakeFailed, PlaintextKind};
@@ -74,12 +74,13 @@ impl Connection<'_> {
         self.authenticated(&authenticated);
 
         let (mut authorized, identity) = Box::pin(admission::admit(authenticated, gate, &snapshot)).await?;
-        let _place = self.admitted(identity);
+        let mut place = self.admitted(identity);
         drop(snapshot);
 
         match Box::pin(session::read_opening(&mut authorized.client, settings.open_timeout)).await {
             Ok(Opening::Session(request)) => {
                 let open = Box::pin(self.open(authorized, request)).await?;
+                place.iter_mut().for_each(|place| place.opened(open.session.id));
                 Ok(self.relay(open).await)
             }
             Ok(Opening::Word(word)) => Box::pin(self.answer(authorized, word)).await,
@@ -88,12 +89,20 @@ impl Connection<'_> {
     }
 
     async fn open(&mut self, authorized: Authorized, request: ConnectRequest) -> Result<Open, ConnectionError> {
-        let begun = Instant::now();
+        let (begun, within) = (Instant::now(), self.gate.settings.response_timeout);
+        let request = match self.gate.passwords.claim(&authorized.grant, &request) {
+            Ok(request) => request,
+            Err(refusal) => {
+                let error = self.not_owner(request.session_id(), refusal);
+                session::refuse(authorized, &request, within).await;
+                return Err(error.into());
+            }
+        };
         let upstream = match self.dial().await {
             Ok(upstream) => upstream,
             Err(error) => return Err(self.dismiss(authorized, error.into()).await),
         };
-        let opened = session::open(authorized, upstream, &request, self.gate.settings.response_timeout).await;
+        let opened = session::open(authorized, upstream, &request, (&self.gate.passwords, within)).await;
         let opening = match &opened {
             Ok(open) if open.session.resumed => Some(SessionOpening::Resumed),
             Ok(_) => Some(SessionOpening::New),
@@ -110,10 +119,10 @@ impl Connection<'_> {
     }
 
     async fn relay(&mut self, open: Open) -> Ending {
-        let Open { mut client, mut upstream, injected, session } = open;
+        let Open { mut client, mut upstream, injected, translator, session } = open;
         self.record.opened(session);
         let terms = Terms {
-            bounds: self.gate.settings.bounds.clone(),
+            bounds: Bounds { translate: translator, ..self.gate.settings.bounds.clone() },
             injected,
             answer_within: self.gate.settings.response_timeout,
             drain: self.gate.drain.clone(),
@@ -173,6 +182,13 @@ impl Connection<'_> {
 
     fn admitted(&mut self, identity: Identity) -> Option<Place> {
         self.record.admitted(identity).map(|client| self.gate.roster.enter(client))
+    }
+
+    fn not_owner(&self, id: i64, refusal: SessionRefusal) -> OpenError {
+        let owner = self.gate.roster.owner(id);
+        let refusal = if owner.is_some() { SessionRefusal::OtherIdentity } else { refusal };
+        self.gate.metrics.session_refused(refusal);
+        OpenError::NotOwner { id, refusal, owner }
     }
 
     /// The pipeline's result as the record tells it; what somebody must act on is logged too.

@@ -5,10 +5,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::credential::IdentitySecrets;
-use crate::identity::Identity;
 use crate::metrics::SessionRefusal;
 use crate::seal::{Unsealed, seal, unseal};
+use crate::snapshot::Grant;
 use crate::zk::record::{ConnectRequest, ConnectResponse};
 use crate::zk::session_password::stock_password;
 
@@ -21,38 +20,32 @@ pub(crate) struct Passwords {
 }
 
 impl Passwords {
-    /// The request as ZooKeeper must see it.
+    /// The request as ZooKeeper must see it. A client that was called otherwise when it opened the session is its
+    /// owner too.
     ///
     /// # Errors
-    /// If the session is not this identity's.
-    pub(crate) fn claim(
-        &self,
-        secrets: &IdentitySecrets,
-        identity: &Identity,
-        request: ConnectRequest,
-    ) -> Result<ConnectRequest, SessionRefusal> {
+    /// If the session is not this client's.
+    pub(crate) fn claim(&self, grant: &Grant, request: &ConnectRequest) -> Result<ConnectRequest, SessionRefusal> {
         let id = request.session_id();
-        if id == 0 {
-            return Ok(request);
-        }
-        match unseal(secrets, identity, id, request.password()) {
-            Unsealed::Stock(real) => Ok(request.with_password(real)),
-            Unsealed::Other(_) if request.password() == stock_password(id) => Err(SessionRefusal::Unsealed),
-            Unsealed::Other(real) if self.foreign.load(Ordering::Relaxed) => Ok(request.with_password(real)),
-            Unsealed::Other(_) => Err(SessionRefusal::WrongPassword),
+        let Some(secrets) = grant.binding().filter(|_| id != 0) else { return Ok(request.clone()) };
+        let mut opened = grant.names().iter().map(|name| unseal(secrets, name, id, request.password()));
+        let first = opened.next();
+        match first.into_iter().chain(opened).find(|opened| matches!(opened, Unsealed::Stock(_))).or(first) {
+            Some(Unsealed::Stock(real)) => Ok(request.clone().with_password(real)),
+            _ if request.password() == stock_password(id) => Err(SessionRefusal::Unsealed),
+            Some(Unsealed::Other(real)) if self.foreign.load(Ordering::Relaxed) => {
+                Ok(request.clone().with_password(real))
+            }
+            Some(Unsealed::Other(_)) | None => Err(SessionRefusal::WrongPassword),
         }
     }
 
     /// The answer as the client may see it.
-    pub(crate) fn grant(
-        &self,
-        secrets: &IdentitySecrets,
-        identity: &Identity,
-        response: ConnectResponse,
-    ) -> ConnectResponse {
+    pub(crate) fn give(&self, grant: &Grant, response: ConnectResponse) -> ConnectResponse {
+        let (Some(secrets), Some(name)) = (grant.binding(), grant.names().first()) else { return response };
         let (id, real) = (response.session_id(), response.password());
         self.foreign.store(real != stock_password(id), Ordering::Relaxed);
-        response.with_password(seal(secrets, identity, id, real))
+        response.with_password(seal(secrets, name, id, real))
     }
 }
 
@@ -60,15 +53,10 @@ impl Passwords {
 mod tests {
     use super::*;
 
-    const SECRET: &[u8] = b"a-secret-of-thirty-two-bytes-or-more";
     const ID: i64 = 0x1000_0000_0007;
 
-    fn secrets() -> IdentitySecrets {
-        IdentitySecrets::parse(SECRET).unwrap()
-    }
-
-    fn identity(name: &str) -> Identity {
-        Identity::new(name.to_owned()).unwrap()
+    fn grant(names: &[&str]) -> Grant {
+        Grant::bound(names, b"a-secret-of-thirty-two-bytes-or-more")
     }
 
     fn request(id: i64, password: [u8; 16]) -> ConnectRequest {
@@ -81,13 +69,13 @@ mod tests {
     }
 
     fn claim(passwords: &Passwords, name: &str, password: [u8; 16]) -> Result<[u8; 16], SessionRefusal> {
-        passwords.claim(&secrets(), &identity(name), request(ID, password)).map(|request| request.password())
+        passwords.claim(&grant(&[name]), &request(ID, password)).map(|request| request.password())
     }
 
     #[test]
     fn a_session_comes_back_to_its_owner_only() {
         let (passwords, real) = (Passwords::default(), stock_password(ID));
-        let sealed = passwords.grant(&secrets(), &identity("alice"), response(ID, real)).password();
+        let sealed = passwords.give(&grant(&["alice"]), response(ID, real)).password();
         assert_eq!(claim(&passwords, "alice", sealed), Ok(real));
         assert_eq!(claim(&passwords, "bob", sealed), Err(SessionRefusal::WrongPassword));
         assert_eq!(claim(&passwords, "bob", real), Err(SessionRefusal::Unsealed));
@@ -98,13 +86,30 @@ mod tests {
     #[test]
     fn new_sessions_are_nobodys_yet() {
         let request = request(0, [0; 16]);
-        assert_eq!(Passwords::default().claim(&secrets(), &identity("alice"), request.clone()), Ok(request));
+        assert_eq!(Passwords::default().claim(&grant(&["alice"]), &request), Ok(request));
+    }
+
+    #[test]
+    fn a_session_stays_with_its_owner_when_the_owner_gets_another_name() {
+        let (passwords, real) = (Passwords::default(), stock_password(ID));
+        let sealed = passwords.give(&grant(&["CN=alice"]), response(ID, real)).password();
+        let renamed = passwords.claim(&grant(&["alice", "CN=alice"]), &request(ID, sealed));
+        assert_eq!(renamed.map(|request| request.password()), Ok(real));
+        assert_eq!(claim(&passwords, "alice", sealed), Err(SessionRefusal::WrongPassword));
+    }
+
+    #[test]
+    fn nothing_is_sealed_where_sessions_are_not_bound() {
+        let (passwords, grant) = (Passwords::default(), Grant::unbound(&["alice"]));
+        let real = stock_password(ID);
+        assert_eq!(passwords.give(&grant, response(ID, real)).password(), real);
+        assert_eq!(passwords.claim(&grant, &request(ID, real)), Ok(request(ID, real)));
     }
 
     #[test]
     fn a_server_with_passwords_of_its_own_decides_itself() {
         let (passwords, real) = (Passwords::default(), [5; 16]);
-        let sealed = passwords.grant(&secrets(), &identity("alice"), response(ID, real)).password();
+        let sealed = passwords.give(&grant(&["alice"]), response(ID, real)).password();
         assert_ne!(sealed, real);
         assert_eq!(claim(&passwords, "alice", sealed), Ok(real));
         let strangers = claim(&passwords, "bob", sealed).unwrap();

@@ -5,6 +5,7 @@
 //! ConnectRequest can be answered first (`NettyServerCnxn`), and a refused session must not see them at all.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest};
@@ -13,17 +14,15 @@ use tokio::time::{sleep, timeout};
 
 use super::admission::Authorized;
 use super::farewell;
+use super::ownership::Passwords;
 use super::relay::injected_xids;
-use crate::credential::Credential;
+use crate::metrics::SessionRefusal;
 use crate::reason::Ending;
-use crate::secret::Secret;
 use crate::tls::ClientStream;
+use crate::translate::Translator;
 use crate::zk::four_letter_word::FourLetterWord;
 use crate::zk::frame::{self, First, FrameError};
-use crate::zk::record::{ConnectRequest, ConnectResponse, Malformed, auth_packet};
-
-/// The scheme of injected credentials.
-const SCHEME: &str = "digest";
+use crate::zk::record::{ConnectRequest, ConnectResponse, Malformed};
 
 /// How often a client that waits for ZooKeeper is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -43,6 +42,7 @@ pub(crate) struct Open {
     pub(super) upstream: TcpStream,
     /// How many packets were injected.
     pub(super) injected: usize,
+    pub(super) translator: Option<Arc<Translator>>,
     pub(super) session: Session,
 }
 
@@ -87,6 +87,16 @@ pub(crate) enum OpenError {
     /// ZooKeeper's first frame is no ConnectResponse.
     #[error("ZooKeeper's first frame is not a ConnectResponse: {0}")]
     BadResponse(String),
+    /// The session is not the client's; the client has been told that it has expired, and ZooKeeper nothing.
+    #[error("the session {id:#x} is not this client's ({refusal}){}", owner.as_ref().map(|owner| format!("; it is {owner}'s")).unwrap_or_default())]
+    NotOwner {
+        /// The session's id.
+        id: i64,
+        /// What tells so.
+        refusal: SessionRefusal,
+        /// Whose it is, if it is live here.
+        owner: Option<Arc<str>>,
+    },
     /// The session is gone; the client has been told.
     #[error("ZooKeeper says that the session has expired")]
     Expired,
@@ -105,6 +115,7 @@ impl OpenError {
             Self::Refused => Ending::UpstreamRefused,
             Self::Upstream(_) => Ending::UpstreamReset,
             Self::BadResponse(_) => Ending::UpstreamMalformed,
+            Self::NotOwner { .. } => Ending::SessionRefused,
             Self::Expired => Ending::SessionExpired,
         }
     }
@@ -134,23 +145,29 @@ pub(crate) async fn open(
     authorized: Authorized,
     mut upstream: TcpStream,
     request: &ConnectRequest,
-    within: Duration,
+    (passwords, within): (&Passwords, Duration),
 ) -> Result<Open, OpenError> {
-    let Authorized { mut client, credentials } = authorized;
-    let packets = auth_packets(&credentials);
+    let Authorized { mut client, grant } = authorized;
+    let mut injected = 0;
     let negotiated = async {
-        let response = tokio::select! {
+        let mut response = tokio::select! {
             answered = ask(&mut upstream, request, within) => answered?,
             () = gone(client.get_ref().0) => return Err(OpenError::Left),
         };
         if response.timeout() > 0 {
-            inject(&mut upstream, packets.expose(), within).await?;
+            let packets = grant.packets(response.session_id(), injected_xids());
+            inject(&mut upstream, packets.frames.expose(), within).await?;
+            injected = packets.count;
+            response = passwords.give(&grant, response);
         }
         tell(&mut client, &response, within).await?;
+        if response.timeout() <= 0 {
+            return Err(OpenError::Expired);
+        }
         Ok(Session { id: response.session_id(), timeout: response.timeout(), resumed: request.session_id() != 0 })
     };
     match negotiated.await {
-        Ok(session) => Ok(Open { client, upstream, injected: credentials.len(), session }),
+        Ok(session) => Ok(Open { client, upstream, injected, translator: grant.translator(), session }),
         Err(error) => {
             // ZooKeeper first: the goodbye takes a moment.
             drop(upstream);
@@ -158,6 +175,14 @@ pub(crate) async fn open(
             Err(error)
         }
     }
+}
+
+/// Answers in ZooKeeper's place that the session has expired.
+pub(crate) async fn refuse(authorized: Authorized, request: &ConnectRequest, within: Duration) {
+    let mut client = authorized.client;
+    // If the client can't be told, it is gone.
+    let _ = tell(&mut client, &request.expired(), within).await;
+    farewell::bid(client).await;
 }
 
 /// Waits until a client that is not read from has hung up. A moment of silence comes first: a client that sent
@@ -171,12 +196,6 @@ async fn gone(client: &TcpStream) {
             _ => return,
         }
     }
-}
-
-/// The credentials as frames, with the xids that mark their replies.
-fn auth_packets(credentials: &[Credential]) -> Secret {
-    let packet = |(credential, xid): (&Credential, i32)| auth_packet(xid, SCHEME, credential.auth_data().expose());
-    Secret::new(credentials.iter().zip(injected_xids()).flat_map(packet).collect())
 }
 
 /// The server's answer to a ConnectRequest.
@@ -213,7 +232,7 @@ async fn inject(
     written.map_err(|_| OpenError::ResponseTimeout(within))?.map_err(OpenError::Upstream)
 }
 
-/// Passes the answer on, and says whether it grants a session.
+/// Passes the answer on.
 async fn tell(
     client: &mut (impl AsyncWrite + Unpin),
     response: &ConnectResponse,
@@ -223,6 +242,5 @@ async fn tell(
         client.write_all(&response.to_frame()).await?;
         client.flush().await
     };
-    timeout(within, write).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(OpenError::Client)?;
-    if response.timeout() > 0 { Ok(()) } else { Err(OpenError::Expired) }
+    timeout(within, write).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(OpenError::Client)
 }

@@ -1,0 +1,157 @@
+//! What an admitted client is given: credentials in front of its session, and the session itself.
+
+use std::sync::Arc;
+
+use crate::credential::{ASSERTION_SCHEME, Credential, DigestAlgorithm, IdentitySecrets, assertion};
+use crate::identity::Identity;
+use crate::secret::Secret;
+use crate::translate::Translator;
+use crate::zk::record::auth_packet;
+
+/// How ZooKeeper is told who a client is.
+#[derive(Clone, Debug)]
+pub(super) enum Injection {
+    /// Not at all.
+    None,
+    /// As a derived user of the scheme `digest`.
+    Digest { secrets: Arc<IdentitySecrets>, algorithm: DigestAlgorithm },
+    /// As an identity of the scheme `x509`, which ZooKeeper's provider believes the secret's holder.
+    X509 { secrets: Arc<IdentitySecrets>, superusers: Vec<Identity> },
+}
+
+impl Injection {
+    /// What credentials are made with.
+    pub(super) fn secrets(&self) -> Option<&Arc<IdentitySecrets>> {
+        match self {
+            Self::None => None,
+            Self::Digest { secrets, .. } | Self::X509 { secrets, .. } => Some(secrets),
+        }
+    }
+}
+
+/// What an admitted client is given.
+pub struct Grant {
+    /// Who it is, then what it was called before.
+    pub(super) names: Vec<Identity>,
+    pub(super) injection: Injection,
+    /// What sessions are bound to their owners with, if they are.
+    pub(super) binding: Option<Arc<IdentitySecrets>>,
+    /// Translates the client's ACLs, if the server can't read them.
+    pub(super) translator: Option<Arc<Translator>>,
+}
+
+/// Auth packets as frames, for one session.
+pub struct Packets {
+    /// How many there are.
+    pub count: usize,
+    /// All of them.
+    pub frames: Secret,
+}
+
+impl Grant {
+    /// Who the client is, then what it was called before.
+    pub fn names(&self) -> &[Identity] {
+        &self.names
+    }
+
+    /// What sessions are bound to their owners with, if they are.
+    pub fn binding(&self) -> Option<&IdentitySecrets> {
+        self.binding.as_deref()
+    }
+
+    /// Translates the client's ACLs, if the server can't read them.
+    pub fn translator(&self) -> Option<Arc<Translator>> {
+        self.translator.clone()
+    }
+
+    /// What goes in front of a session. The first credential is the one that new ACLs should name.
+    pub fn packets(&self, session_id: i64, xids: impl Iterator<Item = i32>) -> Packets {
+        let packets = self.credentials(session_id);
+        let frame = |((scheme, data), xid): ((&str, Secret), i32)| auth_packet(xid, scheme, data.expose());
+        Packets { count: packets.len(), frames: Secret::new(packets.into_iter().zip(xids).flat_map(frame).collect()) }
+    }
+
+    /// Scheme and data of each packet.
+    fn credentials(&self, session_id: i64) -> Vec<(&'static str, Secret)> {
+        match &self.injection {
+            Injection::None => Vec::new(),
+            Injection::Digest { secrets, .. } => {
+                let credentials = self.names.iter().flat_map(|name| derive(secrets, name));
+                credentials.map(|credential| (Credential::SCHEME, credential.auth_data())).collect()
+            }
+            Injection::X509 { secrets, superusers } => {
+                let assert = |(index, name): (usize, &Identity)| {
+                    // An old name gives its rights on znodes, not those of a superuser.
+                    let superuser = index == 0 && superusers.contains(name);
+                    (ASSERTION_SCHEME, assertion(secrets.first(), name, superuser, session_id))
+                };
+                self.names.iter().enumerate().map(assert).collect()
+            }
+        }
+    }
+}
+
+/// An identity's digest credential of each secret.
+pub(super) fn derive(secrets: &IdentitySecrets, name: &Identity) -> Vec<Credential> {
+    secrets.iter().map(|secret| Credential::derive(secret, name)).collect()
+}
+
+#[cfg(test)]
+impl Grant {
+    /// For tests of other modules: nothing is injected, and sessions are bound.
+    pub(crate) fn bound(names: &[&str], secrets: &[u8]) -> Self {
+        let secrets = IdentitySecrets::parse(secrets).unwrap();
+        Self { binding: Some(Arc::new(secrets)), ..Self::unbound(names) }
+    }
+
+    /// For tests of other modules: nothing is injected, and sessions are free.
+    pub(crate) fn unbound(names: &[&str]) -> Self {
+        let names = names.iter().map(|name| Identity::new((*name).to_owned()).unwrap()).collect();
+        Self { names, injection: Injection::None, binding: None, translator: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(name: &str) -> Identity {
+        Identity::new(name.to_owned()).unwrap()
+    }
+
+    fn grant(injection: Injection) -> Grant {
+        Grant { names: vec![identity("new"), identity("old")], injection, binding: None, translator: None }
+    }
+
+    fn secrets() -> Arc<IdentitySecrets> {
+        Arc::new(
+            IdentitySecrets::parse(b"a-secret-of-thirty-two-bytes-or-more\nanother-secret-of-thirty-two-bytes")
+                .unwrap(),
+        )
+    }
+
+    #[test]
+    fn a_digest_credential_of_each_name_and_secret_goes_in_front() {
+        let grant = grant(Injection::Digest { secrets: secrets(), algorithm: DigestAlgorithm::Sha1 });
+        let packets = grant.packets(7, -10..);
+        assert_eq!(packets.count, 4);
+        let first = Credential::derive(secrets().first(), &identity("new"));
+        assert!(packets.frames.expose().starts_with(&auth_packet(-10, "digest", first.auth_data().expose())));
+    }
+
+    #[test]
+    fn assertions_are_made_with_the_first_secret_and_only_the_name_itself_is_super() {
+        let superusers = vec![identity("new"), identity("old")];
+        let grant = grant(Injection::X509 { secrets: secrets(), superusers });
+        let credentials = grant.credentials(7);
+        let expected = [(identity("new"), true), (identity("old"), false)];
+        let expected = expected.map(|(name, superuser)| ("x509", assertion(secrets().first(), &name, superuser, 7)));
+        assert_eq!(credentials, expected);
+    }
+
+    #[test]
+    fn nothing_is_injected_where_nothing_is_configured() {
+        let packets = grant(Injection::None).packets(7, -10..);
+        assert_eq!((packets.count, packets.frames.expose().len()), (0, 0));
+    }
+}
