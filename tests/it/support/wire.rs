@@ -89,3 +89,15 @@ pub(crate) fn frames(mut bytes: &[u8]) -> Vec<Vec<u8>> {
     }
     frames
 }
+
+/// The whole frames at the beginning of a stream that may have been cut.
+pub(crate) fn frames_so_far(mut bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut frames = Vec::new();
+    while bytes.len() >= 4 {
+        let whole = 4 + usize::try_from(int(bytes, 0)).unwrap();
+        let Some((frame, rest)) = bytes.split_at_checked(whole) else { break };
+        frames.push(frame.to_vec());
+        bytes = rest;
+    }
+    frames
+}
