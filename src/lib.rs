@@ -17,6 +17,7 @@ pub mod credential;
 pub mod identity;
 pub mod policy;
 pub mod reason;
+pub mod rfc3339;
 pub mod seal;
 pub mod secret;
 pub mod translate;

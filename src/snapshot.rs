@@ -137,7 +137,7 @@ impl Snapshot {
                 material::CertificateRole::TrustAnchor => CertificateRole::TrustAnchor,
             },
             subject_cn: loaded.common_name.clone(),
-            issuer_cn: loaded.issuer.clone(),
+            issuer_cn: loaded.issuer_common_name.clone(),
             serial: loaded.serial.clone(),
             not_before: loaded.not_before,
             not_after: loaded.not_after,
@@ -149,7 +149,7 @@ impl Snapshot {
     pub fn crls(&self) -> Vec<CrlValidity> {
         let infos = self.tls.verifier().crls().zip(&self.judge.crl_paths);
         let validity = infos.map(|(info, path)| CrlValidity {
-            issuer_cn: info.issuer.clone(),
+            issuer_cn: info.issuer_common_name.clone(),
             path: path.clone(),
             this_update: info.this_update,
             next_update: info.next_update,

@@ -29,6 +29,7 @@ use tokio_rustls::server::TlsStream;
 
 pub use self::error::HandshakeError;
 pub use self::plaintext::PlaintextKind;
+pub use crate::rfc3339::utc as date;
 
 use self::connection::ConnectionVerifier;
 use self::material::TlsMaterial;
@@ -140,37 +141,9 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// A Unix time as RFC 3339 in UTC. Certificates may hold years that other formatters panic on.
-pub fn date(unix_seconds: i64) -> String {
-    let (days, second) = (unix_seconds.div_euclid(86_400), unix_seconds.rem_euclid(86_400));
-    // Days to civil date, in eras of 400 years that begin on 1 March.
-    let day_of_all = days + 719_468;
-    let (era, day_of_era) = (day_of_all.div_euclid(146_097), day_of_all.rem_euclid(146_097));
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = era * 400 + year_of_era + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn dates_are_written_in_utc() {
-        for (seconds, text) in [
-            (0, "1970-01-01T00:00:00Z"),
-            (-1, "1969-12-31T23:59:59Z"),
-            (951_782_400, "2000-02-29T00:00:00Z"),
-            (1_795_577_764, "2026-11-25T03:36:04Z"),
-            (253_402_300_799, "9999-12-31T23:59:59Z"),
-        ] {
-            assert_eq!(date(seconds), text);
-        }
-    }
 
     /// The connection's task holds this future beside its own state; rustls' connection alone has 1,168 bytes.
     #[test]

@@ -174,8 +174,10 @@ fn names_and_lists_of_identities_read_as_people_write_them() {
   deny: [ 'eve@*' ]
   super: [ 'ops@example.org' ]
 "#;
-    let text =
-        SMALLEST.replace("identity: { secret_file: secret }", &format!("identity:\n  secret_file: secret{names}"));
+    let text = SMALLEST.replace(
+        "identity: { secret_file: secret }",
+        &format!("identity:\n  inject: x509\n  secret_file: secret{names}"),
+    );
     let identity = parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}")).identity;
     let sha256 = [7; 32];
     let apply = |mapping: &Option<Mapping>, name, alias| {

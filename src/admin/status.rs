@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 
 use crate::metrics::{ConnectionState, Metrics, UpstreamState};
+use crate::rfc3339::utc;
 
 /// Makes the status when someone asks. It runs on a thread where it may take a lock for a moment.
 pub type Source = Arc<dyn Fn(StatusQuery) -> Status + Send + Sync>;
@@ -24,8 +25,6 @@ pub enum NotReady {
     Draining,
     /// zoogate's own certificate is past its notAfter. Word: `certificate_expired`.
     CertificateExpired,
-    /// No certificate is loaded. Word: `certificate_not_loaded`.
-    CertificateNotLoaded,
     /// ZooKeeper was last found in a state in which it doesn't serve. Word: `upstream_` and the state.
     Upstream(UpstreamState),
 }
@@ -37,7 +36,6 @@ impl NotReady {
             Self::NotListening => "not_listening",
             Self::Draining => "draining",
             Self::CertificateExpired => "certificate_expired",
-            Self::CertificateNotLoaded => "certificate_not_loaded",
             Self::Upstream(state) => match state {
                 UpstreamState::Unknown => "upstream_unknown",
                 UpstreamState::Leader => "upstream_leader",
@@ -190,13 +188,7 @@ pub struct Timestamp(pub i64);
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const FIRST: i64 = -62_167_219_200;
-        const LAST: i64 = 253_402_300_799;
-        let time = self.0.clamp(FIRST, LAST);
-        let (days, second) = (time.div_euclid(86_400), time.rem_euclid(86_400));
-        let (year, month, day) = civil(days);
-        let (hour, minute) = (second / 3600, second / 60 % 60);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{:02}Z", second % 60)
+        f.write_str(&utc(self.0))
     }
 }
 
@@ -204,24 +196,6 @@ impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
-}
-
-/// Year, month and day of a day counted from 1970-01-01, in the proleptic Gregorian calendar.
-///
-/// Years are counted from March here, so that the leap day is the last of its year and months have a regular length.
-fn civil(days: i64) -> (i64, i64, i64) {
-    const DAYS_TO_1970: i64 = 719_468; // since 0000-03-01
-    const DAYS_IN_400_YEARS: i64 = 146_097;
-    let days = days + DAYS_TO_1970;
-    let era = days.div_euclid(DAYS_IN_400_YEARS);
-    let day_of_era = days.rem_euclid(DAYS_IN_400_YEARS);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + i64::from(month <= 2);
-    (year, month, day)
 }
 
 #[cfg(test)]

@@ -231,14 +231,17 @@ impl Connection<'_> {
             return Closed { reason: CloseReason::Probe, detail: None, quiet: true };
         };
         metrics.handshake_refused(refusal, TlsVersion::Unknown, failed.elapsed);
-        let quiet = match failed.error {
-            HandshakeError::Plaintext(kind) => {
-                metrics.probed(probe_kind(kind));
-                !self.gate.notices.plaintext()
+        let mut closed =
+            Closed { reason: CloseReason::Refused(refusal), detail: Some(failed.to_string()), quiet: false };
+        if let HandshakeError::Plaintext(kind) = failed.error {
+            metrics.probed(probe_kind(kind));
+            match self.gate.notices.plaintext() {
+                None => closed.quiet = true,
+                Some(0) => {}
+                Some(others) => closed.detail = Some(format!("{failed}; {others} more since the last such record")),
             }
-            _ => false,
-        };
-        Closed { reason: CloseReason::Refused(refusal), detail: Some(failed.to_string()), quiet }
+        }
+        closed
     }
 }
 

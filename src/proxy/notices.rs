@@ -46,9 +46,9 @@ impl Notices {
         }
     }
 
-    /// Whether the record of a plaintext connection may be seen.
-    pub(crate) fn plaintext(&self) -> bool {
-        self.plaintext.permit().is_some()
+    /// Whether the record of a plaintext connection may be seen; if so, how many were not since the last one.
+    pub(crate) fn plaintext(&self) -> Option<u64> {
+        self.plaintext.permit()
     }
 
     pub(crate) fn unreachable(&self, error: &DialError) {
@@ -61,8 +61,9 @@ impl Notices {
         if let Some(suppressed) = self.auth_failed.permit() {
             error!(
                 suppressed,
-                "ZooKeeper refused an injected credential (AUTHFAILED): its scheme digest must be enabled \
-                 (zookeeper.DigestAuthenticationProvider.enabled)"
+                "ZooKeeper refused an injected credential (AUTHFAILED): with identity.inject digest, that scheme must be \
+                 enabled (zookeeper.DigestAuthenticationProvider.enabled); with x509, its log says what zoogate's \
+                 provider misses"
             );
         }
     }

@@ -1,6 +1,5 @@
 //! Dials ZooKeeper.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -74,10 +73,10 @@ impl Dialer {
 /// The loopback address that stands for a client, always the same one: in 127.64.0.0/10, so that ZooKeeper's
 /// count of connections per address (`maxClientCnxns`) and its logs keep meaning something.
 fn loopback_source(client: IpAddr) -> Ipv4Addr {
-    let mut hasher = DefaultHasher::new();
-    client.to_canonical().hash(&mut hasher);
-    let hash = hasher.finish() as u32;
-    Ipv4Addr::from_bits(0x7f40_0000 | (hash & 0x003f_ffff))
+    let text = client.to_canonical().to_string();
+    // FNV-1a: the same in every version of zoogate. Clients gain nothing by a collision.
+    let hash = text.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    Ipv4Addr::from_bits(0x7f40_0000 | ((hash ^ (hash >> 22)) & 0x003f_ffff))
 }
 
 #[cfg(test)]

@@ -81,6 +81,8 @@ pub struct LoadedCertificate {
     pub subject: String,
     /// The issuer; for people.
     pub issuer: String,
+    /// The issuer's common name, or the whole issuer when it has none; for people.
+    pub issuer_common_name: String,
     /// Lower-case hex.
     pub serial: String,
     /// Unix seconds.
@@ -298,6 +300,7 @@ fn describe(certificate: &Certificate<'_>, role: CertificateRole, alias: Option<
         common_name: name::common_name(certificate.subject()),
         subject: name::text(certificate.subject()),
         issuer: name::text(certificate.issuer()),
+        issuer_common_name: name::common_name(certificate.issuer()),
         serial: hex(certificate.serial()),
         not_before: certificate.not_before,
         not_after: certificate.not_after,

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::error::HandshakeError;
+use crate::zk::four_letter_word::FourLetterWord;
 
 /// What a client that does not speak TLS seems to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,28 +47,9 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// Between two looks at a client that sends byte by byte.
 const PAUSE: Duration = Duration::from_millis(10);
 
-const FOUR_LETTER_WORDS: [&[u8; 4]; 19] = [
-    b"conf",
-    b"cons",
-    b"crst",
-    b"dirs",
-    b"dump",
-    b"envi",
-    b"gtmk",
-    b"hash",
-    b"isro",
-    b"mntr",
-    b"ruok",
-    b"srst",
-    b"srvr",
-    b"stat",
-    b"stmk",
-    b"wchc",
-    b"wchp",
-    b"wchs",
-    // Telnet's interrupt sequence, which a server treats as a word.
-    b"\xff\xf4\xff\xfd",
-];
+/// Telnet's interrupt sequence, which a server treats as a four-letter word.
+const TELNET_INTERRUPT: [u8; 4] = *b"\xff\xf4\xff\xfd";
+
 const HTTP_METHODS: [&[u8]; 10] =
     [b"GET ", b"HEAD ", b"POST ", b"PUT ", b"PATCH ", b"DELETE ", b"OPTIONS ", b"CONNECT ", b"TRACE ", b"PRI * "];
 
@@ -138,7 +120,8 @@ fn discard(tcp: &TcpStream) -> io::Result<usize> {
 
 /// `None` when more bytes may still make it something.
 fn classify(bytes: &[u8]) -> Option<PlaintextKind> {
-    if bytes.first_chunk::<4>().is_some_and(|word| FOUR_LETTER_WORDS.contains(&word)) {
+    let is_word = |word: &[u8; 4]| FourLetterWord::recognise(*word).is_some() || *word == TELNET_INTERRUPT;
+    if bytes.first_chunk().is_some_and(is_word) {
         return Some(PlaintextKind::FourLetterWord);
     }
     if HTTP_METHODS.iter().any(|method| bytes.starts_with(method)) {

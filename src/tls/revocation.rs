@@ -54,6 +54,8 @@ pub struct RevocationOptions {
 pub struct CrlInfo {
     /// The issuer's name, for people.
     pub issuer: String,
+    /// The issuer's common name, or the whole issuer when it has none; for people.
+    pub issuer_common_name: String,
     /// The CRL number in decimal; version 1 CRLs have none.
     pub number: Option<String>,
     /// Unix seconds.
@@ -255,6 +257,7 @@ impl Crl {
         }
         let info = CrlInfo {
             issuer,
+            issuer_common_name: name::common_name(tbs.issuer.as_raw()),
             number,
             this_update: tbs.this_update.timestamp(),
             next_update: tbs.next_update.map(|time| time.timestamp()),
