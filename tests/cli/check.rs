@@ -98,7 +98,7 @@ fn a_crl_that_is_overdue_is_a_warning_with_its_consequence() {
         shop.write("zoogate.yaml", config.replace("  crls: list.crl\n", &policy));
         let run = shop.zoogate("check --config zoogate.yaml");
         assert_eq!(run.code, 0, "{run:?}");
-        assert!(run.stderr.starts_with("warning: tls.crls: list.crl: the CRL of CN=Root,O=Zoo"), "{run:?}");
+        assert!(run.stderr.starts_with("warning: tls.crls: list.crl: the CRL of Root "), "{run:?}");
         assert!(run.stderr.contains("by 2020-01-01T00:00:00Z") && run.stderr.contains(consequence), "{run:?}");
     }
 }

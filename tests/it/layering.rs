@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Modules by layer, as in `src/lib.rs`; a module imports from lower layers only.
 const LAYERS: &[&[&str]] = &[
-    &["credential", "identity", "reason", "seal", "secret", "translate", "zk"],
+    &["credential", "identity", "policy", "reason", "rfc3339", "seal", "secret", "translate", "zk"],
     &["config", "metrics", "shutdown", "store", "telemetry", "tls"],
     &["snapshot"],
     &["proxy"],
@@ -17,6 +17,7 @@ const NEIGHBOURS: &[(&str, &[&str])] = &[
     // Values that are made of others.
     ("credential", &["identity", "secret"]),
     ("identity", &["reason"]),
+    ("policy", &["identity", "reason"]),
     ("seal", &["credential", "identity", "zk"]),
     ("translate", &["credential", "identity", "zk"]),
     // A configuration is checked by those who know what its words mean.
