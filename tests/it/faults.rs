@@ -29,7 +29,8 @@ async fn says_and_hangs_up(bytes: Vec<u8>) -> Upstream {
 async fn comes_to_nothing(upstream: Upstream, proxy: Proxy, bytes: &[u8], reason: &str) -> Upstream {
     let mut client = Client::connect(proxy.address, &PKI.alice).await;
     client.send(&[hello(), wire::request(1, op::GET_DATA, b"/a")].concat()).await;
-    assert_eq!(client.rest().await, (bytes.to_vec(), End::Goodbye), "{reason}");
+    let (rest, end) = client.rest().await;
+    assert_eq!((wire::unsealed(rest), end), (wire::unsealed(bytes.to_vec()), End::Goodbye), "{reason}");
     client.goodbye().await;
     upstream.finish().await;
     proxy.finish(&[reason]).await;

@@ -133,9 +133,9 @@ async fn a_first_frame_that_is_no_connect_request_is_not_worth_a_dial() {
         (-1_i32).to_be_bytes().to_vec(),
         i32::MIN.to_be_bytes().to_vec(),
         0_i32.to_be_bytes().to_vec(),
-        connect_request(43, 0),
-        connect_request(46, 0),
-        connect_request(1025, 0),
+        connect_request(43),
+        connect_request(46),
+        connect_request(1025),
         // A null password hangs a server of 3.4; other versions of the protocol are other protocols.
         with(28, &(-1_i32).to_be_bytes()),
         with(28, &17_i32.to_be_bytes()),

@@ -11,7 +11,7 @@ use crate::support::pki::PKI;
 use crate::support::proxy::Proxy;
 use crate::support::setup::Setup;
 use crate::support::upstream::{Injected, Server, Upstream};
-use crate::support::wire::{self, hello, op, welcome};
+use crate::support::wire::{self, hello, op};
 use crate::support::{End, eventually};
 
 const MIB: usize = 1 << 20;
@@ -387,7 +387,7 @@ async fn bytes_and_requests_are_counted_at_both_sides() {
     let proxy = Proxy::start(&upstream).await;
     let mut client = Client::connect(proxy.address, &PKI.alice).await;
     client.send(&hello()).await;
-    assert_eq!(client.frame().await, welcome());
+    client.welcome().await;
     client.ask(1, op::GET_DATA, b"/a").await;
     client.send(&wire::request(-2, op::PING, b"")).await;
     assert_eq!(wire::xid(&client.frame().await), -2);

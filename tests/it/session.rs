@@ -36,7 +36,7 @@ async fn the_identity_is_injected_before_every_pipelined_byte_and_nothing_is_los
         wire::request(3, op::GET_DATA, b"/b"),
     ];
     client.send(&[hello(), theirs.concat()].concat()).await;
-    assert_eq!(client.frame().await, welcome());
+    client.welcome().await;
     let xids: Vec<_> = client.frames(5).await.iter().map(|reply| wire::xid(reply)).collect();
     assert_eq!(xids, [-4, -4, 1, 2, 3]);
     client.hang_up().await;
@@ -58,7 +58,7 @@ async fn each_of_several_secrets_is_injected_in_the_order_of_the_file() {
     let proxy = Proxy::with(Setup::new(&upstream).two_secrets()).await;
     let mut client = Client::connect(proxy.address, &PKI.bob).await;
     client.send(&[hello(), wire::request(1, op::GET_DATA, b"/a")].concat()).await;
-    assert_eq!(client.frame().await, welcome());
+    client.welcome().await;
     assert_eq!(wire::xid(&client.frame().await), 1);
     client.hang_up().await;
 
@@ -93,14 +93,30 @@ async fn nothing_is_injected_where_the_configuration_says_none() {
 async fn requests_and_responses_of_both_lengths_pass_as_they_are() {
     for (asked, answered) in [(44, 36), (45, 37)] {
         let upstream = Upstream::start().await;
-        let proxy = Proxy::start(&upstream).await;
+        let proxy = Proxy::with(Setup::new(&upstream).set("session.binding", "off")).await;
         let mut client = Client::connect(proxy.address, &PKI.alice).await;
-        client.send(&connect_request(asked, 0)).await;
+        client.send(&connect_request(asked)).await;
         assert_eq!(client.frame().await, connect_response(answered, TIMEOUT, SESSION));
         client.ask(1, op::GET_DATA, b"/a").await;
         client.hang_up().await;
         upstream.finish().await;
-        assert_eq!(upstream.only().request, connect_request(asked, 0));
+        assert_eq!(upstream.only().request, connect_request(asked));
+        proxy.finish(&["client_closed"]).await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_but_the_password_differs_where_sessions_are_bound() {
+    for (asked, answered) in [(44, 36), (45, 37)] {
+        let upstream = Upstream::start().await;
+        let proxy = Proxy::start(&upstream).await;
+        let mut client = Client::connect(proxy.address, &PKI.alice).await;
+        client.send(&connect_request(asked)).await;
+        let expected = connect_response(answered, TIMEOUT, SESSION);
+        assert_eq!(wire::unsealed(client.frame().await), wire::unsealed(expected));
+        client.hang_up().await;
+        upstream.finish().await;
+        assert_eq!(upstream.only().request, connect_request(asked));
         proxy.finish(&["client_closed"]).await;
     }
 }
@@ -118,7 +134,7 @@ async fn answers_in_single_bytes_are_put_together() {
     let proxy = Proxy::start(&upstream).await;
     let mut client = Client::connect(proxy.address, &PKI.alice).await;
     client.send(&[hello(), wire::request(1, op::GET_DATA, b"/a")].concat()).await;
-    assert_eq!(client.frame().await, welcome());
+    client.welcome().await;
     assert_eq!(client.frame().await, wire::reply(1, 0, b"data"));
     client.hang_up().await;
     upstream.finish().await;
@@ -133,7 +149,7 @@ async fn a_request_in_single_bytes_is_put_together() {
     for byte in [hello(), wire::request(1, op::GET_DATA, b"/a")].concat() {
         client.send(&[byte]).await;
     }
-    assert_eq!(client.frame().await, welcome());
+    client.welcome().await;
     assert_eq!(client.frame().await, wire::reply(1, 0, b"/a"));
     client.hang_up().await;
     upstream.finish().await;
@@ -188,12 +204,14 @@ async fn an_expired_session_is_told_gently_and_gets_no_credential() {
         }
     })
     .await;
-    let proxy = Proxy::start(&upstream).await;
+    let proxy = Proxy::with(Setup::new(&upstream).set("session.binding", "off")).await;
     let mut client = Client::connect(proxy.address, &PKI.alice).await;
     // More than sockets take while nobody reads: a close with unread bytes would reset the connection.
     let pipelined = wire::request(1, op::GET_DATA, &[b'x'; 200_000]);
-    client.send(&[connect_request(45, 42), pipelined].concat()).await;
+    client.send(&[wire::resume(42, [7; 16]), pipelined].concat()).await;
     assert_eq!(client.frame().await, expired);
+    // A reset would be here by then.
+    assert_eq!(proxy.admin.reasons().await, ["session_expired"]);
     client.goodbye().await;
     upstream.finish().await;
     let seen = upstream.only();
@@ -205,23 +223,53 @@ async fn an_expired_session_is_told_gently_and_gets_no_credential() {
 }
 
 #[tokio::test]
-async fn a_resumed_session_is_injected_again_and_recorded_as_resumed() {
+async fn a_session_comes_back_to_its_owner_with_zookeepers_own_password() {
     let upstream = Upstream::start().await;
     let proxy = Proxy::start(&upstream).await;
     let mut client = Client::connect(proxy.address, &PKI.alice).await;
-    client.send(&connect_request(45, SESSION)).await;
-    assert_eq!(client.frame().await, welcome());
+    client.send(&hello()).await;
+    let sealed = client.welcome().await;
+    client.hang_up().await;
+    upstream.finish().await;
+
+    let mut client = Client::connect(proxy.address, &PKI.alice).await;
+    client.send(&wire::resume(SESSION, sealed)).await;
+    assert_eq!(client.welcome().await, sealed);
     client.ask(1, op::GET_DATA, b"/a").await;
     client.hang_up().await;
     upstream.finish().await;
-    let seen = upstream.only();
+    let seen = &upstream.seen()[1];
+    assert_eq!(seen.request, wire::resume(SESSION, wire::stock_password(SESSION)));
+    // Credentials are a connection's, not a session's.
     assert_eq!(Injected::parse(&wire::frames(&seen.bytes)[0]).data, credential("alice", SECRETS[0]));
-    assert_eq!(proxy.admin.reasons().await, ["client_closed"]);
-    let record = &proxy.records()[0];
+    assert_eq!(proxy.admin.reasons().await, ["client_closed"; 2]);
+    let record = &proxy.records()[1];
     assert_eq!((&record["identity"], &record["resumed"]), (&"CN=alice".into(), &true.into()));
     assert_eq!(record["session"], format!("{SESSION:#x}"));
     assert_eq!((&record["session_timeout_ms"], &record["requests"]), (&TIMEOUT.into(), &1.into()));
-    proxy.finish(&["client_closed"]).await;
+    proxy.finish(&["client_closed"; 2]).await;
+}
+
+#[tokio::test]
+async fn a_stranger_is_told_that_the_session_has_expired_and_zookeeper_hears_nothing() {
+    let upstream = Upstream::start().await;
+    let proxy = Proxy::start(&upstream).await;
+    let mut owner = Client::connect(proxy.address, &PKI.alice).await;
+    owner.send(&hello()).await;
+    let sealed = owner.welcome().await;
+    // The owner's own password, the one that anybody can compute, and none that was ever given.
+    for password in [sealed, wire::stock_password(SESSION), [7; 16]] {
+        let mut stranger = Client::connect(proxy.address, &PKI.bob).await;
+        let pipelined = wire::request(1, op::CLOSE_SESSION, b"");
+        stranger.send(&[wire::resume(SESSION, password), pipelined].concat()).await;
+        assert_eq!(stranger.frame().await, connect_response(37, 0, 0));
+        stranger.goodbye().await;
+    }
+    assert_eq!(upstream.seen().len(), 1, "ZooKeeper closes the owner's connection on the mere attempt");
+    owner.ask(1, op::GET_DATA, b"/a").await;
+    owner.hang_up().await;
+    upstream.finish().await;
+    proxy.finish(&["client_closed", "session_refused", "session_refused", "session_refused"]).await;
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ impl Client {
     pub(crate) async fn open(address: SocketAddr) -> Self {
         let mut client = Self::connect(address, &PKI.alice).await;
         client.send(&hello()).await;
-        assert_eq!(client.frame().await, welcome());
+        client.welcome().await;
         client
     }
 
@@ -69,6 +69,14 @@ impl Client {
         .await
     }
 
+    /// Takes the grant of the session that fake servers grant; the password, which is not the server's.
+    pub(crate) async fn welcome(&mut self) -> [u8; 16] {
+        let granted = self.frame().await;
+        assert_eq!(wire::unsealed(granted.clone()), wire::unsealed(welcome()));
+        assert_ne!(granted, welcome(), "the server's password is not for clients");
+        wire::password(&granted)
+    }
+
     /// The next frames.
     pub(crate) async fn frames(&mut self, count: usize) -> Vec<Vec<u8>> {
         let mut frames = Vec::new();
@@ -97,6 +105,8 @@ impl Client {
         // With close_notify comes FIN: Java clients over TLS 1.3 need both.
         let fin = soon("FIN", self.stream.get_mut().0.read(&mut [0; 1])).await;
         assert!(matches!(fin, Ok(0)), "{fin:?}");
+        let reset = self.stream.get_ref().0.take_error().unwrap();
+        assert!(reset.is_none(), "{reset:?} behind the goodbye");
     }
 
     /// Says goodbye (close_notify and FIN) and stays to listen.

@@ -21,25 +21,60 @@ pub(crate) fn frame(body: &[u8]) -> Vec<u8> {
     [&u32::try_from(body.len()).unwrap().to_be_bytes()[..], body].concat()
 }
 
-/// A ConnectRequest of `length` 44 (Go, old C clients) or 45 (with the read-only byte).
-pub(crate) fn connect_request(length: usize, session: i64) -> Vec<u8> {
-    let mut body = [&[0; 12][..], &10_000_i32.to_be_bytes(), &session.to_be_bytes(), &16_i32.to_be_bytes()].concat();
-    body.extend(if session == 0 { [0; 16] } else { [7; 16] });
-    body.resize(length, 0);
-    frame(&body)
+/// A new session's ConnectRequest of `length` 44 (Go, old C clients) or 45 (with the read-only byte).
+pub(crate) fn connect_request(length: usize) -> Vec<u8> {
+    let body = [&[0; 12][..], &10_000_i32.to_be_bytes(), &[0; 8], &16_i32.to_be_bytes(), &[0; 16]].concat();
+    frame(&resized(body, length))
 }
 
 /// A new session's ConnectRequest, as Java sends it.
 pub(crate) fn hello() -> Vec<u8> {
-    connect_request(45, 0)
+    connect_request(45)
 }
 
-/// A ConnectResponse of `length` 36 or 37.
+/// A ConnectRequest for a session that was granted before.
+pub(crate) fn resume(session: i64, password: [u8; 16]) -> Vec<u8> {
+    let mut request = hello();
+    request[20..28].copy_from_slice(&session.to_be_bytes());
+    request[32..48].copy_from_slice(&password);
+    request
+}
+
+/// A ConnectResponse of `length` 36 or 37 with the password that ZooKeeper gives to the session.
 pub(crate) fn connect_response(length: usize, timeout: i32, session: i64) -> Vec<u8> {
-    let mut body = [&[0; 4][..], &timeout.to_be_bytes(), &session.to_be_bytes(), &16_i32.to_be_bytes()].concat();
-    body.extend(if session == 0 { [0; 16] } else { [9; 16] });
+    let password = if session == 0 { [0; 16] } else { stock_password(session) };
+    let body = [&[0; 4][..], &timeout.to_be_bytes(), &session.to_be_bytes(), &16_i32.to_be_bytes(), &password].concat();
+    frame(&resized(body, length))
+}
+
+fn resized(mut body: Vec<u8>, length: usize) -> Vec<u8> {
     body.resize(length, 0);
-    frame(&body)
+    body
+}
+
+/// What a stock server says is a session's password: the first bytes of `java.util.Random(id ^ 0xB3415C00)`.
+pub(crate) fn stock_password(session: i64) -> [u8; 16] {
+    const MULTIPLIER: u64 = 0x5_deec_e66d;
+    let mut seed = session as u64 ^ 0xb341_5c00 ^ MULTIPLIER;
+    let mut password = [0; 16];
+    for word in password.chunks_mut(4) {
+        seed = seed.wrapping_mul(MULTIPLIER).wrapping_add(0xb) & ((1 << 48) - 1);
+        word.copy_from_slice(&((seed >> 16) as u32).to_le_bytes());
+    }
+    password
+}
+
+/// The password of a ConnectResponse.
+pub(crate) fn password(response: &[u8]) -> [u8; 16] {
+    response[24..40].try_into().unwrap()
+}
+
+/// A ConnectResponse, and what follows it, without the password, which clients get sealed.
+pub(crate) fn unsealed(mut response: Vec<u8>) -> Vec<u8> {
+    if response.len() >= 40 {
+        response[24..40].fill(0);
+    }
+    response
 }
 
 /// The answer to [`hello`].
