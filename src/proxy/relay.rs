@@ -321,3 +321,6 @@ fn poll_read(
     ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
     Poll::Ready(Ok(buffer.filled().len()))
 }
+
+#[cfg(test)]
+mod tests;

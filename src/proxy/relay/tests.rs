@@ -1,0 +1,137 @@
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::time::Instant;
+
+use super::judge::X509Auth;
+use super::*;
+
+const ROOM: usize = 256 * 1024;
+
+/// The far ends of a relay that runs as a task of its own.
+struct Bench {
+    client: DuplexStream,
+    server: DuplexStream,
+    drain: Drain,
+    ending: tokio::task::JoinHandle<Ending>,
+}
+
+impl Bench {
+    fn start(injected: usize) -> Self {
+        Self::with_room(injected, ROOM)
+    }
+
+    fn with_room(injected: usize, room: usize) -> Self {
+        let ((client, mut near_client), (server, mut near_server)) = (duplex(room), duplex(room));
+        let drain = Drain::new(Duration::ZERO);
+        let asked = drain.clone();
+        let ending = tokio::spawn(async move {
+            let metrics = Arc::new(Metrics::new(&prometheus::Registry::new()).unwrap());
+            let nowhere = std::net::SocketAddr::from(([0; 4], 0));
+            let mut record = ConnectionRecord::new(metrics.connection_accepted(), nowhere, nowhere);
+            let bounds =
+                Bounds { frame: ROOM, reserve_user: true, x509_auth: X509Auth::Pass, translate: None, advertise: None };
+            let answer_within = Duration::from_secs(30);
+            let terms = Terms { bounds, injected, answer_within, drain: asked, metrics, record: &mut record };
+            run(&mut near_client, &mut near_server, terms).await
+        });
+        Self { client, server, drain, ending }
+    }
+
+    async fn ending(self) -> Ending {
+        self.ending.await.unwrap()
+    }
+}
+
+fn request(xid: i32) -> Vec<u8> {
+    [&10_u32.to_be_bytes()[..], &xid.to_be_bytes(), &4_i32.to_be_bytes(), b"/a"].concat()
+}
+
+fn reply(xid: i32) -> Vec<u8> {
+    [&16_u32.to_be_bytes()[..], &xid.to_be_bytes(), &[0; 12]].concat()
+}
+
+async fn read(stream: &mut DuplexStream, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    stream.read_exact(&mut bytes).await.unwrap();
+    bytes
+}
+
+#[tokio::test(start_paused = true)]
+async fn injected_packets_are_waited_for_as_long_as_is_said() {
+    let bench = Bench::start(1);
+    let begun = Instant::now();
+    assert_eq!(bench.ending().await, Ending::UpstreamTimeout);
+    assert_eq!(begun.elapsed().as_secs(), 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn answered_packets_leave_an_idle_connection_alone() {
+    let mut bench = Bench::start(1);
+    bench.server.write_all(&reply(injected_xids().next().unwrap())).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(86_400)).await;
+    bench.client.write_all(&request(1)).await.unwrap();
+    assert_eq!(read(&mut bench.server, 14).await, request(1));
+    bench.server.write_all(&reply(1)).await.unwrap();
+    assert_eq!(read(&mut bench.client, 20).await, reply(1), "and nothing of the injected packet's reply");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_done_waits_a_moment_for_its_reply() {
+    let mut bench = Bench::start(0);
+    bench.client.write_all(&request(1)).await.unwrap();
+    bench.client.shutdown().await.unwrap();
+    let begun = Instant::now();
+    assert_eq!(bench.ending().await, Ending::ClientClosed);
+    assert_eq!(begun.elapsed(), LINGER);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_done_and_misses_nothing_is_let_go_at_once() {
+    let mut bench = Bench::start(0);
+    bench.client.shutdown().await.unwrap();
+    let begun = Instant::now();
+    assert_eq!(bench.ending().await, Ending::ClientClosed);
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_its_turn_a_connection_takes_the_request_at_hand_to_its_end_and_no_other() {
+    for cut in 1..14 {
+        let mut bench = Bench::start(0);
+        bench.client.write_all(&request(1)[..cut]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        bench.drain.close();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(!bench.ending.is_finished(), "half a request is not to be cut");
+        bench.client.write_all(&[&request(1)[cut..], &request(2)].concat()).await.unwrap();
+        assert_eq!(read(&mut bench.server, 14).await, request(1));
+        bench.server.write_all(&reply(1)).await.unwrap();
+        assert_eq!(read(&mut bench.client, 20).await, reply(1));
+        let Bench { mut server, ending, .. } = bench;
+        assert_eq!(ending.await.unwrap(), Ending::Drained);
+        let mut more = Vec::new();
+        server.read_to_end(&mut more).await.unwrap();
+        assert_eq!(more, b"", "cut at {cut}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_passes_through_sinks_that_take_a_byte_at_a_time() {
+    let mut bench = Bench::with_room(0, 1);
+    let (requests, replies): (Vec<_>, Vec<_>) = (1..50).map(|xid| (request(xid), reply(xid))).unzip();
+    let (requests, replies) = (requests.concat(), replies.concat());
+    let (client, server) = tokio::join!(
+        exchange(&mut bench.client, &requests, replies.len()),
+        exchange(&mut bench.server, &replies, requests.len())
+    );
+    assert_eq!((client, server), (replies, requests));
+}
+
+/// Writes and reads at the same time; what was read.
+async fn exchange(stream: &mut DuplexStream, bytes: &[u8], length: usize) -> Vec<u8> {
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let mut received = vec![0; length];
+    let (written, read) = tokio::join!(writer.write_all(bytes), reader.read_exact(&mut received));
+    written.unwrap();
+    read.unwrap();
+    received
+}
