@@ -26,8 +26,6 @@ impl Setup {
             .set("tls.key_store", "{ path: server.pem }")
             .set("tls.trust_store", "{ path: trust.pem }")
             .set("identity.secret_file", "secret")
-            // Most tests look at what passes, byte for byte.
-            .set("session.binding", "off")
             .set("admin.address", "127.0.0.1:0")
             .set("runtime.workers", "2")
     }
