@@ -115,6 +115,8 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let builder = fmt::Subscriber::builder().with_env_filter(filter).with_writer(writer);
+    // The subscriber would tell of a closed standard output on standard error, and panic where that is closed too.
+    let builder = builder.log_internal_errors(false);
     match style {
         Style::Json => {
             Box::new(builder.json().flatten_event(true).with_current_span(false).with_span_list(false).finish())

@@ -9,6 +9,7 @@ mod handshake;
 mod hostile;
 mod layering;
 mod limits;
+mod logs;
 mod relay;
 mod session;
 mod shutdown;
