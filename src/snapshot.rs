@@ -20,7 +20,7 @@ use crate::store::{self, KeyStore, KeyStorePaths, StoreError};
 use crate::tls::material::{self, TlsMaterial, TlsOptions};
 use crate::tls::revocation::{RevocationOptions, RevocationPolicy, RevocationScope};
 use crate::tls::verifier::{Anchor, ClientVerifier, VerifierError};
-use crate::translate::Translator;
+use crate::translate::{Names, Translator};
 use grant::{Injection, derive};
 use names::{Admitted, Identified, NameRules};
 
@@ -231,7 +231,8 @@ impl IdentityRules {
     /// Between `x509` ids and digest ids; none if ZooKeeper is not told of identities as the latter.
     fn translator(&self) -> Option<Translator> {
         let Injection::Digest { secrets, algorithm } = &self.injection else { return None };
-        Some(Translator::new((**secrets).clone(), *algorithm))
+        let names = if self.names.are_subjects() { Names::Subjects } else { Names::Any };
+        Some(Translator::new((**secrets).clone(), *algorithm, names))
     }
 
     /// Where in a certificate the identity is looked for.

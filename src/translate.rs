@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use crate::credential::{Credential, DigestAlgorithm, IdentitySecrets, decode_user};
 use crate::identity::Identity;
+use crate::identity::name::is_x500_name;
 use crate::zk::acl::Id;
 
 /// The native scheme of certificates.
@@ -13,17 +14,32 @@ const X509: &str = "x509";
 /// What a server shows in place of a hash to whoever may not see it (`ZNodeUtil`, `DigestAuthenticationProvider`).
 const MASKED: &str = "x";
 
+/// Which `x509` ids of clients stand for an identity. The server refuses all others, as it knows no such scheme.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// All of them: names may come from anywhere.
+    Any,
+    /// Those that Java reads as a name of X.500, which native ZooKeeper asks of them too: names are subjects.
+    Subjects,
+}
+
 /// Translates the ids of one secret file.
 #[derive(Clone, Debug)]
 pub struct Translator {
     secrets: IdentitySecrets,
     algorithm: DigestAlgorithm,
+    names: Names,
 }
 
 impl Translator {
     /// A translator for servers that hash digest credentials with `algorithm`.
-    pub fn new(secrets: IdentitySecrets, algorithm: DigestAlgorithm) -> Self {
-        Self { secrets, algorithm }
+    pub fn new(secrets: IdentitySecrets, algorithm: DigestAlgorithm, names: Names) -> Self {
+        Self { secrets, algorithm, names }
+    }
+
+    /// Whether one id may stand on the server as several, one for each secret.
+    pub fn merges(&self) -> bool {
+        self.secrets.iter().len() > 1
     }
 
     /// What an id of a client's ACL is to the server; `None` if it is the same.
@@ -31,7 +47,11 @@ impl Translator {
         if *id.scheme != *X509.as_bytes() {
             return None;
         }
-        let identity = Identity::new(decode_java(&id.id)?.into_owned()).ok()?;
+        let name = decode_java(&id.id)?;
+        if self.names == Names::Subjects && !is_x500_name(&name) {
+            return None;
+        }
+        let identity = Identity::new(name.into_owned()).ok()?;
         let credential = Credential::derive(self.secrets.first(), &identity);
         Some(Id::owned(Credential::SCHEME, credential.acl_id(self.algorithm)))
     }
@@ -90,7 +110,7 @@ mod tests {
     const NEW: &str = "a-new-secret-of-thirty-two-bytes-or-more!";
 
     fn translator(lines: &[&str]) -> Translator {
-        Translator::new(IdentitySecrets::parse(lines.join("\n").as_bytes()).unwrap(), DigestAlgorithm::Sha1)
+        Translator::new(IdentitySecrets::parse(lines.join("\n").as_bytes()).unwrap(), DigestAlgorithm::Sha1, Names::Any)
     }
 
     fn x509(id: &str) -> Id<'_> {
@@ -128,6 +148,21 @@ mod tests {
             Some(Id::owned("x509", "CN=a,O=b".to_owned()))
         );
         assert_eq!(both.to_client(&Id::new(b"digest", b"x509/CN=a%2cO=b:x")), None, "not as we write it");
+    }
+
+    #[test]
+    fn where_names_are_subjects_other_text_is_left_to_the_server() {
+        let subjects = Translator { names: Names::Subjects, ..translator(&[NEW]) };
+        for (name, translated) in [("CN=a,O=b", true), ("alice", false), ("spiffe://td/ns", false)] {
+            assert_eq!(subjects.to_server(&x509(name)).is_some(), translated, "{name}");
+            assert!(translator(&[NEW]).to_server(&x509(name)).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn ids_may_be_several_with_several_secrets_only() {
+        assert!(!translator(&[NEW]).merges());
+        assert!(translator(&[NEW, OLD]).merges());
     }
 
     #[test]

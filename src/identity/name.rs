@@ -39,6 +39,59 @@ pub fn java_name(name_der: &[u8]) -> Result<String, DerError> {
     Ok(name)
 }
 
+/// Whether Java reads the text as a name (`X500Principal(String)`: RFC 2253, RFC 1779 and some more), as far as the
+/// types of its attributes and what separates them tell. What [`java_name`] prints is such a text, unless a relative
+/// name or all of it is empty; Java takes the latter all the same.
+pub fn is_x500_name(text: &str) -> bool {
+    attribute_texts(text).all(|attribute| {
+        let Some((kind, _)) = attribute.split_once('=') else { return false };
+        let kind = kind.trim().to_ascii_uppercase();
+        let oid = kind.strip_prefix("OID.").unwrap_or(&kind);
+        READ_KEYWORDS.contains(&kind.as_str()) || is_dotted(oid)
+    })
+}
+
+/// The keywords that Java reads, in any case; it prints only nine of them.
+const READ_KEYWORDS: &[&str] = &[
+    "CN",
+    "C",
+    "L",
+    "S",
+    "ST",
+    "O",
+    "OU",
+    "T",
+    "IP",
+    "STREET",
+    "DC",
+    "DNQUALIFIER",
+    "DNQ",
+    "SURNAME",
+    "GIVENNAME",
+    "INITIALS",
+    "GENERATION",
+    "EMAIL",
+    "EMAILADDRESS",
+    "UID",
+    "SERIALNUMBER",
+];
+
+/// What stands between separators that are neither escaped nor quoted.
+fn attribute_texts(text: &str) -> impl Iterator<Item = &str> {
+    let (mut escaped, mut quoted) = (false, false);
+    text.split(move |c| {
+        let plain = !escaped;
+        escaped = plain && c == '\\';
+        quoted ^= plain && c == '"';
+        plain && !quoted && matches!(c, ',' | ';' | '+')
+    })
+}
+
+fn is_dotted(oid: &str) -> bool {
+    let is_number = |arc: &str| !arc.is_empty() && arc.bytes().all(|byte| byte.is_ascii_digit());
+    oid.contains('.') && oid.split('.').all(is_number)
+}
+
 /// An `AttributeTypeAndValue`: the contents of its type's OID, and its value.
 pub(crate) struct Attribute<'a> {
     pub(crate) oid: &'a [u8],

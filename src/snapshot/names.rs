@@ -106,6 +106,11 @@ impl NameRules {
         }
     }
 
+    /// Whether nothing but a certificate's subject is anyone's name.
+    pub fn are_subjects(&self) -> bool {
+        self.from == Source::Subject && self.mapping.is_none() && self.also_inject.is_empty()
+    }
+
     /// Where in a certificate the name is looked for.
     pub fn source(&self) -> Source {
         self.from

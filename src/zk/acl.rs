@@ -18,9 +18,6 @@ const REPLY_HEADER: usize = 16;
 const SHORTEST_ACL: usize = 12;
 const SHORTEST_CLIENT_INFO: usize = 8;
 
-/// The type of the header that ends a multi.
-const END: i32 = -1;
-
 /// An id as it stands in an ACL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Id<'a> {
@@ -55,13 +52,12 @@ pub fn in_reply(opcode: Opcode) -> bool {
     matches!(opcode, Opcode::GetAcl | Opcode::WhoAmI)
 }
 
-/// A request frame with each id that `rename` answers for replaced; `None` if nothing changes. Renamed entries that
-/// become equal become one.
+/// A request frame with each id that `rename` answers for replaced; `None` if nothing changes.
 pub fn rewrite_request<'a>(frame: &'a [u8], rename: impl Fn(&Id<'a>) -> Option<Id<'static>>) -> Option<Vec<u8>> {
     let mut fields = Fields::new(frame.get(PREFIX..)?);
     let header = fields.bytes(REQUEST_HEADER)?;
     let opcode = Opcode::from_code(Fields::new(&header[4..]).int()?);
-    let mut rewriter = Rewriter { rename, out: header.to_vec(), changed: false };
+    let mut rewriter = Rewriter { rename, merge: false, out: header.to_vec(), changed: false };
     match opcode {
         Opcode::Multi => rewriter.multi(&mut fields)?,
         _ => rewriter.operation(opcode, &mut fields)?,
@@ -69,16 +65,17 @@ pub fn rewrite_request<'a>(frame: &'a [u8], rename: impl Fn(&Id<'a>) -> Option<I
     rewriter.finish(fields)
 }
 
-/// A reply frame to `opcode`, as [`rewrite_request`].
+/// A reply frame to `opcode`, as [`rewrite_request`]. With `merge`, renamed entries that become equal become one.
 pub fn rewrite_reply<'a>(
     frame: &'a [u8],
     opcode: Opcode,
+    merge: bool,
     rename: impl Fn(&Id<'a>) -> Option<Id<'static>>,
 ) -> Option<Vec<u8>> {
     let mut fields = Fields::new(frame.get(PREFIX..)?);
     let header = fields.bytes(REPLY_HEADER)?;
     let error = Fields::new(&header[12..]).int()?;
-    let mut rewriter = Rewriter { rename, out: header.to_vec(), changed: false };
+    let mut rewriter = Rewriter { rename, merge, out: header.to_vec(), changed: false };
     match opcode {
         Opcode::GetAcl if error == 0 => rewriter.acls(&mut fields)?,
         Opcode::WhoAmI if error == 0 => rewriter.client_infos(&mut fields)?,
@@ -89,6 +86,7 @@ pub fn rewrite_reply<'a>(
 
 struct Rewriter<F> {
     rename: F,
+    merge: bool,
     out: Vec<u8>,
     changed: bool,
 }
@@ -106,10 +104,11 @@ impl<'a, F: Fn(&Id<'a>) -> Option<Id<'static>>> Rewriter<F> {
         loop {
             let header = fields.bytes(9)?;
             self.out.extend_from_slice(header);
-            let code = Fields::new(header).int()?;
-            if code == END {
+            // What ends it is `done`, whatever the type.
+            if header[4] != 0 {
                 return Some(());
             }
+            let code = Fields::new(header).int()?;
             self.operation(Opcode::from_code(code), fields)?;
         }
     }
@@ -172,7 +171,7 @@ impl<'a, F: Fn(&Id<'a>) -> Option<Id<'static>>> Rewriter<F> {
                 None => self.out.extend_from_slice(&from[..from.len() - fields.rest().len()]),
                 Some(id) => {
                     let entry = [other, &id].concat();
-                    if renamed.contains(&entry) {
+                    if self.merge && renamed.contains(&entry) {
                         continue;
                     }
                     self.out.extend_from_slice(&entry);
@@ -272,6 +271,10 @@ mod tests {
         }
     }
 
+    fn end_of_multi() -> Vec<u8> {
+        [&[0xff; 4][..], &[1], &[0xff; 4]].concat()
+    }
+
     #[test]
     fn a_multi_is_rewritten_inside() {
         let header = |code: i32| [&code.to_be_bytes()[..], &[0], &[0xff; 4]].concat();
@@ -280,28 +283,69 @@ mod tests {
             let operations = operations().into_iter().flat_map(|(code, before, after)| {
                 [header(13), check.clone(), header(code), before, acls(ids), after].concat()
             });
-            let end = [&END.to_be_bytes()[..], &[1], &[0xff; 4]].concat();
-            operations.chain(end).collect::<Vec<_>>()
+            operations.chain(end_of_multi()).collect::<Vec<_>>()
         };
         assert_eq!(rewrite_request(&request(14, &body(BEFORE)), rename), Some(request(14, &body(AFTER))));
+    }
+
+    #[test]
+    fn what_follows_the_end_of_a_multi_is_left_alone() {
+        let (code, before, after) = operations().remove(0);
+        let header = |done: u8| [&code.to_be_bytes()[..], &[done], &[0xff; 4]].concat();
+        let operation = |ids| [&before[..], &acls(ids), &after].concat();
+        for end in [end_of_multi(), header(1)] {
+            let body = |ids| [header(0), operation(ids), end.clone(), operation(BEFORE)].concat();
+            let rewritten = rewrite_request(&request(14, &body(BEFORE)), rename);
+            assert_eq!(rewritten, Some(request(14, &body(AFTER))), "{end:?}");
+        }
+        let body = [header(0), operation(BEFORE), vec![0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0], end_of_multi()].concat();
+        assert_eq!(rewrite_request(&request(14, &body), rename), None, "not the end, and no operation either");
     }
 
     #[test]
     fn replies_are_rewritten_and_errors_are_not() {
         let body = |ids| [acls(ids), vec![7; 68]].concat();
         let frame = reply(0, &body(BEFORE));
-        assert_eq!(rewrite_reply(&frame, Opcode::GetAcl, rename), Some(reply(0, &body(AFTER))));
-        assert_eq!(rewrite_reply(&reply(-101, &[]), Opcode::GetAcl, rename), None);
-        assert_eq!(rewrite_reply(&frame, Opcode::GetData, rename), None);
+        assert_eq!(rewrite_reply(&frame, Opcode::GetAcl, false, rename), Some(reply(0, &body(AFTER))));
+        assert_eq!(rewrite_reply(&reply(-101, &body(BEFORE)), Opcode::GetAcl, false, rename), None);
+        assert_eq!(rewrite_reply(&frame, Opcode::GetData, false, rename), None);
     }
 
     #[test]
-    fn entries_that_become_equal_become_one() {
+    fn replies_about_a_connections_ids_are_rewritten() {
+        let infos = |ids: &[(&str, &str)]| {
+            let entries =
+                ids.iter().flat_map(|(scheme, user)| [buffer(scheme.as_bytes()), buffer(user.as_bytes())].concat());
+            (ids.len() as u32).to_be_bytes().into_iter().chain(entries).collect::<Vec<u8>>()
+        };
+        for merge in [false, true] {
+            let rewritten = rewrite_reply(&reply(0, &infos(BEFORE)), Opcode::WhoAmI, merge, rename);
+            assert_eq!(rewritten, Some(reply(0, &infos(AFTER))));
+        }
+        assert_eq!(rewrite_reply(&reply(-6, &infos(BEFORE)), Opcode::WhoAmI, true, rename), None);
+    }
+
+    #[test]
+    fn entries_that_become_equal_become_one_where_they_must() {
         let twice = [("x509", "CN=a"), ("world", "anyone"), ("world", "anyone"), ("x509", "CN=a")];
-        let once = [("digest", "x509/CN=a:hash"), ("world", "anyone"), ("world", "anyone")];
-        let body = |ids| [acls(ids), vec![7; 68]].concat();
-        let rewritten = rewrite_reply(&reply(0, &body(&twice)), Opcode::GetAcl, rename);
-        assert_eq!(rewritten, Some(reply(0, &body(&once))));
+        let a = ("digest", "x509/CN=a:hash");
+        let anyone = ("world", "anyone");
+        for (merge, expected) in [(true, &[a, anyone, anyone][..]), (false, &[a, anyone, anyone, a])] {
+            let body = |ids: &[(&str, &str)]| [acls(ids), vec![7; 68]].concat();
+            let rewritten = rewrite_reply(&reply(0, &body(&twice)), Opcode::GetAcl, merge, rename);
+            assert_eq!(rewritten, Some(reply(0, &body(expected))));
+        }
+        let body = |ids: &[(&str, &str)]| [buffer(b"/p"), acls(ids), vec![0; 4]].concat();
+        let rewritten = rewrite_request(&request(7, &body(&twice)), rename);
+        assert_eq!(rewritten, Some(request(7, &body(&[a, anyone, anyone, a]))), "a server does that itself");
+    }
+
+    #[test]
+    fn entries_of_other_rights_stay_apart() {
+        let entry = |rights: i32| [&rights.to_be_bytes()[..], &buffer(b"x509"), &buffer(b"CN=a")].concat();
+        let frame = reply(0, &[&2_u32.to_be_bytes()[..], &entry(1), &entry(16), &[7; 68]].concat());
+        let rewritten = rewrite_reply(&frame, Opcode::GetAcl, true, rename).unwrap();
+        assert_eq!(rewritten[20..24], 2_u32.to_be_bytes());
     }
 
     #[test]
@@ -317,8 +361,8 @@ mod tests {
         #[test]
         fn any_bytes_are_survived(code in prop::sample::select(vec![1, 7, 14, 15, 19, 21]), body in prop::collection::vec(any::<u8>(), 0..200)) {
             rewrite_request(&request(code, &body), rename);
-            rewrite_reply(&reply(0, &body), Opcode::GetAcl, rename);
-            rewrite_reply(&reply(0, &body), Opcode::WhoAmI, rename);
+            rewrite_reply(&reply(0, &body), Opcode::GetAcl, true, rename);
+            rewrite_reply(&reply(0, &body), Opcode::WhoAmI, true, rename);
         }
 
         #[test]

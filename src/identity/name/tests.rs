@@ -42,6 +42,58 @@ fn every_vector_is_printed_as_java_prints_it() {
 }
 
 #[test]
+fn what_java_prints_it_also_reads_unless_a_part_is_empty() {
+    for line in VECTORS.lines().filter(|line| !line.starts_with('#')) {
+        let [case, _, name, _] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let name = String::from_utf8(unhex(name)).unwrap();
+        let empty = case.starts_with("empty RDN") || case == "empty DN";
+        assert_eq!(is_x500_name(&name), !empty, "{name}");
+    }
+}
+
+// As OpenJDK 17 reads them.
+#[test]
+fn names_are_told_from_other_text_by_types_and_separators() {
+    for name in [
+        "CN=",
+        "cn = a , o=b",
+        "CN=a;OU=b+OU=c",
+        "CN=a\\,b",
+        "CN=a\\\\,O=b",
+        "CN=\"a, b\"",
+        "CN=\"a \\\" b, c\",O=d",
+        "oid.2.5.4.3=a,2.5.4.5=b",
+        "emailAddress=a@b",
+        "CN=a=b",
+    ] {
+        assert!(is_x500_name(name), "{name}");
+    }
+    for text in [
+        "",
+        " ",
+        "alice",
+        "*",
+        "a:b",
+        "=a",
+        "CN=a,b",
+        "CN=a,,O=b",
+        "CN=a,",
+        "CN=a\\\\,b",
+        "CN=\"a\",b",
+        "KN=a",
+        "C N=a",
+        "spiffe://td/ns",
+        "2=a",
+        "2.5.=a",
+        "2.5.x=a",
+        "OID.CN=a",
+        "CN=a+b",
+    ] {
+        assert!(!is_x500_name(text), "{text}");
+    }
+}
+
+#[test]
 fn relative_names_are_printed_in_reverse_and_attributes_in_order() {
     let cn = |value: &[u8]| attribute(COMMON_NAME, der::UTF8_STRING, value);
     let name = name_of(&[cn(b"a"), [cn(b"d"), cn(b"c")].concat(), vec![], cn(b"e")]);

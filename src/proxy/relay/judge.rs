@@ -264,10 +264,10 @@ impl Judge {
         let bounds = &self.bounds;
         let rewritten = match (self.held.take(), &bounds.translate, &bounds.advertise) {
             (Some((Opcode::WhoAmI, Edit::Ids)), Some(translator), _) => {
-                acl::rewrite_reply(&frame, Opcode::WhoAmI, |id| translator.user_to_client(id))
+                acl::rewrite_reply(&frame, Opcode::WhoAmI, translator.merges(), |id| translator.user_to_client(id))
             }
             (Some((opcode, Edit::Ids)), Some(translator), _) => {
-                acl::rewrite_reply(&frame, opcode, |id| translator.to_client(id))
+                acl::rewrite_reply(&frame, opcode, translator.merges(), |id| translator.to_client(id))
             }
             (Some((_, Edit::Config)), _, Some(advertise)) => advertise.rewrite_reply(&frame),
             _ => None,
@@ -363,6 +363,7 @@ mod tests {
     use super::*;
     use crate::credential::{Credential, DigestAlgorithm, IdentitySecrets};
     use crate::identity::Identity;
+    use crate::translate::Names;
     use crate::zk::dynamic_config::Which;
     use crate::zk::record::auth_packet;
 
@@ -566,7 +567,7 @@ mod tests {
     #[test]
     fn ids_are_translated_both_ways_at_any_chunking() {
         let secrets = IdentitySecrets::parse(b"a-secret-of-thirty-two-bytes-or-more").unwrap();
-        let translator = Translator::new(secrets.clone(), DigestAlgorithm::Sha1);
+        let translator = Translator::new(secrets.clone(), DigestAlgorithm::Sha1, Names::Any);
         let identity = Identity::new("CN=alice,O=Acme".to_owned()).unwrap();
         let digest = Credential::derive(secrets.first(), &identity).acl_id(DigestAlgorithm::Sha1);
         let set_acl = |acl: Vec<u8>| request(3, 7, &[&2_u32.to_be_bytes()[..], b"/a", &acl, &[0; 4]].concat());
