@@ -7,7 +7,7 @@ use std::fs;
 
 use support::gate::{Gate, digest_id, identities, repository};
 use support::pki::{Certified, Pki, Profile};
-use support::wire::Wire;
+use support::wire::{Wire, join_surrogates};
 use support::zookeeper::{Factory, ZooKeeper, ZooKeeperConfig};
 use support::{der, wait_for};
 
@@ -86,29 +86,6 @@ fn id_of(wire: &mut Wire, scheme: &str) -> Vec<u8> {
 fn native_id(oracle: &ZooKeeper, pki: &Pki, client: &Certified) -> Vec<u8> {
     let mut wire = Wire::tls(oracle.secure_address(), &pki.ca, client).unwrap();
     join_surrogates(&id_of(&mut wire, "x509"))
-}
-
-/// ZooKeeper encodes each UTF-16 unit for itself, so a character beyond U+FFFF comes as two surrogates of three bytes.
-fn join_surrogates(bytes: &[u8]) -> Vec<u8> {
-    let surrogate = |at: usize, second: std::ops::Range<u8>| match bytes.get(at..at + 3) {
-        Some([0xed, b, c]) if second.contains(b) => Some((u32::from(*b & 0x0f) << 6) | u32::from(*c & 0x3f)),
-        _ => None,
-    };
-    let (mut out, mut at) = (Vec::new(), 0);
-    while at < bytes.len() {
-        match (surrogate(at, 0xa0..0xb0), surrogate(at + 3, 0xb0..0xc0)) {
-            (Some(high), Some(low)) => {
-                let character = char::from_u32(0x1_0000 + (high << 10) + low).unwrap();
-                out.extend(character.encode_utf8(&mut [0; 4]).as_bytes());
-                at += 6;
-            }
-            _ => {
-                out.push(bytes[at]);
-                at += 1;
-            }
-        }
-    }
-    out
 }
 
 /// RFC 3986, upper case, of all but letters, digits and `-._~=/@+`.

@@ -19,7 +19,14 @@ pub mod op {
     pub const GET_DATA: i32 = 4;
     pub const SET_DATA: i32 = 5;
     pub const GET_ACL: i32 = 6;
+    pub const SET_ACL: i32 = 7;
+    pub const GET_CHILDREN: i32 = 8;
     pub const PING: i32 = 11;
+    pub const CHECK: i32 = 13;
+    pub const MULTI: i32 = 14;
+    pub const CREATE2: i32 = 15;
+    pub const CREATE_CONTAINER: i32 = 19;
+    pub const CREATE_TTL: i32 = 21;
     pub const AUTH: i32 = 100;
     pub const WHO_AM_I: i32 = 107;
     pub const CLOSE_SESSION: i32 = -11;
@@ -349,6 +356,29 @@ pub fn string(text: &str) -> Vec<u8> {
 /// A buffer with its length.
 pub fn buffer(bytes: &[u8]) -> Vec<u8> {
     frame(bytes)
+}
+
+/// ZooKeeper encodes each UTF-16 unit for itself, so a character beyond U+FFFF comes as two surrogates of three bytes.
+pub fn join_surrogates(bytes: &[u8]) -> Vec<u8> {
+    let surrogate = |at: usize, second: std::ops::Range<u8>| match bytes.get(at..at + 3) {
+        Some([0xed, b, c]) if second.contains(b) => Some((u32::from(*b & 0x0f) << 6) | u32::from(*c & 0x3f)),
+        _ => None,
+    };
+    let (mut out, mut at) = (Vec::new(), 0);
+    while at < bytes.len() {
+        match (surrogate(at, 0xa0..0xb0), surrogate(at + 3, 0xb0..0xc0)) {
+            (Some(high), Some(low)) => {
+                let character = char::from_u32(0x1_0000 + (high << 10) + low).unwrap();
+                out.extend(character.encode_utf8(&mut [0; 4]).as_bytes());
+                at += 6;
+            }
+            _ => {
+                out.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    out
 }
 
 /// Reads fields off the front of a record; panics where they end too early.

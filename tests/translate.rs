@@ -1,0 +1,161 @@
+//! `acl.translate: on` before a stock server is to clients what native TLS is: the same requests, the same replies.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on stops there")]
+
+mod support;
+
+#[path = "translate/outcome.rs"]
+mod outcome;
+#[path = "translate/sequence.rs"]
+mod sequence;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use sequence::{Burst, ROOT, Sequence};
+use support::der;
+use support::gate::{Gate, identities};
+use support::pki::{Certified, Pki, Profile};
+use support::wire::{self, Wire, op};
+use support::zookeeper::{Factory, ZooKeeperConfig};
+
+const RUNS: u64 = 3;
+const BURSTS: usize = 40;
+
+/// A gate with translation. It connects from the address that clients come from, for ids of the scheme `ip`.
+fn translating(pki: &Pki, upstream: SocketAddr) -> Gate {
+    let upstream_line = format!("  address: {upstream}\n");
+    let yaml = Gate::config(pki, upstream).replace(&upstream_line, &format!("{upstream_line}  source: system\n"));
+    Gate::start(&format!("{yaml}acl: {{ translate: on }}\n"))
+}
+
+/// A server that has the extended types of znodes and reaps nothing.
+fn server(version: &'static str, factory: Factory) -> ZooKeeperConfig {
+    ZooKeeperConfig::new(version, factory)
+        .jvm("-Dzookeeper.extendedTypesEnabled=true")
+        .jvm("-Dznode.container.checkIntervalMs=3600000")
+}
+
+/// Clients whose names break the syntax of digest ids, of `zkCli.sh`, or of both.
+fn clients(pki: &Pki) -> Vec<Certified> {
+    let organisation = |value: &str| der::name(&[("2.5.4.10", value), ("2.5.4.3", "client")]);
+    let subjects = [
+        organisation("Acme, \"Inc.\": ' $(id)"),
+        organisation(" a%2Cb%/100 %"),
+        organisation("x509/CN=alice"),
+        organisation("world:anyone:rwcda,O=Other"),
+        organisation("Zoë 日本\u{202e}\u{fffd}"),
+        organisation("😀 smile"),
+        der::name(&[("2.5.4.11", "unit"); 60]),
+        der::name(&[("1.2.840.113549.1.9.1", "a@b.co"), ("2.5.4.3", "mail")]),
+        der::person("alice"),
+        der::person("bob"),
+    ];
+    subjects.into_iter().map(|subject| pki.ca.issue(&Profile::client(subject))).collect()
+}
+
+/// The `x509` id of each client.
+fn names(pki: &Pki, clients: &[Certified]) -> Vec<String> {
+    let ders: Vec<&[u8]> = clients.iter().map(|client| client.der.as_slice()).collect();
+    identities(pki, &ders).into_iter().map(|ids| ids.unwrap().x509).collect()
+}
+
+/// Plays a burst in a session of its own, and tells what came back: each request with its outcome.
+fn play(address: SocketAddr, pki: &Pki, client: &Certified, burst: &Burst, unordered: bool) -> Vec<String> {
+    let mut wire = Wire::tls(address, &pki.ca, client).unwrap();
+    let session = wire.open_new();
+    let xid = |index: usize| if burst.requests[index].opcode == op::AUTH { -4 } else { index as i32 + 1 };
+    let frames = burst
+        .requests
+        .iter()
+        .enumerate()
+        .map(|(index, request)| wire::frame(&wire::request(xid(index), request.opcode, &request.body)));
+    send_in_chunks(&mut wire, &frames.collect::<Vec<_>>().concat(), &burst.chunks);
+
+    // Replies to credentials overtake others.
+    let mut outcomes = vec![Vec::new(); burst.requests.len()];
+    for _ in &burst.requests {
+        let Some(reply) = wire.read_reply().unwrap() else { break };
+        let index = (0..outcomes.len()).find(|index| xid(*index) == reply.xid && outcomes[*index].is_empty());
+        let index = index.unwrap_or_else(|| panic!("nobody asked for {reply:?}"));
+        outcomes[index].push(outcome::tell(&burst.requests[index], &reply, session.id, unordered));
+    }
+    let _ = wire.request(op::CLOSE_SESSION, &[]);
+    let asked = burst.requests.iter().map(|request| request.told.as_str());
+    asked.zip(outcomes).map(|(asked, outcome)| format!("{asked}\n    -> {outcome:?}")).collect()
+}
+
+fn send_in_chunks(wire: &mut Wire, bytes: &[u8], sizes: &[usize]) {
+    let (mut rest, mut sizes) = (bytes, sizes.iter().cycle());
+    // Few enough that a burst of tiny chunks doesn't take seconds.
+    let most = rest.len().div_ceil(400);
+    while !rest.is_empty() {
+        let size = (*sizes.next().unwrap()).max(most).min(rest.len());
+        let (chunk, next) = rest.split_at(size);
+        wire.send(chunk).unwrap();
+        if size % 8 == 1 {
+            std::thread::sleep(Duration::from_micros(300));
+        }
+        rest = next;
+    }
+}
+
+fn open_root(address: SocketAddr, pki: &Pki) {
+    let mut wire = Wire::tls(address, &pki.ca, &pki.alice).unwrap();
+    wire.open_new();
+    let body = wire::create(ROOT, &[(31, "world", "anyone")], 0);
+    assert_eq!(wire.request(op::CREATE, &body).unwrap().unwrap().error, 0);
+    let _ = wire.request(op::CLOSE_SESSION, &[]);
+}
+
+/// One run of bursts against a native server and a gate.
+fn compare(version: &'static str, seed: u64) -> usize {
+    let pki = Pki::new();
+    let native = server(version, Factory::Netty).secure(&pki).start();
+    let stock = server(version, Factory::Nio).start();
+    let gate = translating(&pki, stock.address());
+    let (clients, own) = (clients(&pki), seed % 3 == 2);
+    let names = names(&pki, &clients);
+    let mut sequence = Sequence::new(seed, &names, own);
+    open_root(native.secure_address(), &pki);
+    open_root(gate.address(), &pki);
+    let mut count = 0;
+    for number in 0..BURSTS {
+        let burst = sequence.burst();
+        let client = &clients[burst.client];
+        let expected = play(native.secure_address(), &pki, client, &burst, own);
+        let found = play(gate.address(), &pki, client, &burst, own);
+        for (index, (expected, found)) in expected.iter().zip(&found).enumerate() {
+            assert_eq!(
+                found,
+                expected,
+                "ZOOGATE_TRANSLATE_SEED={seed}, {version}, burst {number} of {}, request {index} of {:#?}",
+                names[burst.client],
+                burst.requests.iter().map(|request| request.told.as_str()).collect::<Vec<_>>(),
+            );
+        }
+        count += expected.len();
+    }
+    gate.finish();
+    count
+}
+
+fn every_reply_is_native(version: &'static str) {
+    let seeds = match std::env::var("ZOOGATE_TRANSLATE_SEED") {
+        Ok(seeds) => seeds.split(',').map(|seed| seed.parse().unwrap()).collect(),
+        Err(_) => (0..RUNS).collect::<Vec<u64>>(),
+    };
+    for seed in seeds {
+        let count = compare(version, seed);
+        eprintln!("{version}, seed {seed}: {count} replies are the same");
+    }
+}
+
+#[test]
+fn every_reply_about_acls_is_that_of_native_tls_on_3_8() {
+    every_reply_is_native("3.8.6");
+}
+
+#[test]
+fn every_reply_about_acls_is_that_of_native_tls_on_3_9() {
+    every_reply_is_native("3.9.5");
+}
