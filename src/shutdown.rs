@@ -1,9 +1,11 @@
 //! Stopping: the phases between the first signal and the end of the process, and who is still alive.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -87,9 +89,19 @@ impl Drain {
         tokio::time::sleep(self.spread.mul_f64(share)).await;
     }
 
-    /// Waits for phase 3.
+    /// Waits for phase 3. Cheap enough to poll whenever a connection has something to do: the token's lock, which
+    /// all connections share, is taken once before phase 2.
     pub async fn forced(self) {
-        self.forced.cancelled().await;
+        let mut forced = pin!(self.forced.cancelled());
+        let mut armed = false;
+        poll_fn(|cx| {
+            if armed && !self.is_closing() {
+                return Poll::Pending;
+            }
+            armed = true;
+            forced.as_mut().poll(cx)
+        })
+        .await;
     }
 
     /// Waits until phase 2 has begun and no connection is left.

@@ -120,13 +120,9 @@ where
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
-        match self.stop.poll(cx) {
-            Stop::Forced => return Poll::Ready(Ending::Forced),
-            Stop::Turn => {
-                self.record.enter(ConnectionState::Draining);
-                self.turn = true;
-            }
-            Stop::NotYet => {}
+        if self.stop.poll(cx) {
+            self.record.enter(ConnectionState::Draining);
+            self.turn = true;
         }
         loop {
             let congested = self.judge.congested();
@@ -277,38 +273,28 @@ where
 struct Stopping {
     drain: Drain,
     turn: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    forced: Pin<Box<dyn Future<Output = ()> + Send>>,
-    /// Whether the futures have seen the task's waker. Before the drain begins they aren't polled again:
-    /// each poll takes a lock that all connections share.
+    /// Whether `turn` has seen the task's waker. Before the drain begins it isn't polled again: each poll takes
+    /// a lock that all connections share.
     armed: bool,
-}
-
-enum Stop {
-    NotYet,
-    Turn,
-    Forced,
 }
 
 impl Stopping {
     fn new(drain: Drain) -> Self {
-        let turn: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(drain.clone().turn());
-        Self { turn: Some(turn), forced: Box::pin(drain.clone().forced()), armed: false, drain }
+        Self { turn: Some(Box::pin(drain.clone().turn())), armed: false, drain }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Stop {
+    /// Whether it is this connection's turn.
+    fn poll(&mut self, cx: &mut Context<'_>) -> bool {
         if self.armed && !self.drain.is_closing() {
-            return Stop::NotYet;
+            return false;
         }
         self.armed = true;
-        if self.forced.as_mut().poll(cx).is_ready() {
-            return Stop::Forced;
-        }
         if let Some(turn) = &mut self.turn
             && turn.as_mut().poll(cx).is_ready()
         {
             self.turn = None;
         }
-        if self.turn.is_none() { Stop::Turn } else { Stop::NotYet }
+        self.turn.is_none()
     }
 }
 
