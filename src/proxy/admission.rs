@@ -9,7 +9,8 @@ use crate::tls::{Authenticated, ClientStream, hex};
 
 /// A client that may open a session. Only [`admit`] makes one.
 pub(crate) struct Authorized {
-    pub(super) client: ClientStream,
+    /// Boxed, since it is moved from stage to stage, and a connection's task would hold room for it in each.
+    pub(super) client: Box<ClientStream>,
     pub(super) grant: Grant,
 }
 
@@ -46,7 +47,7 @@ impl ClientName {
 /// Reads the identity and decides what it is given. A client without a clear identity, or with one that may not come in,
 /// is sent away.
 pub(super) async fn admit(
-    authenticated: Authenticated,
+    authenticated: Box<Authenticated>,
     gate: &Gate,
     snapshot: &Snapshot,
 ) -> Result<(Authorized, Identity), NotAdmitted> {
@@ -55,7 +56,7 @@ pub(super) async fn admit(
     match identified.verdict {
         Ok(admitted) => {
             let grant = snapshot.grant(&admitted);
-            Ok((Authorized { client: authenticated.stream, grant }, admitted.identity))
+            Ok((Authorized { client: Box::new(authenticated.stream), grant }, admitted.identity))
         }
         Err(error) => {
             farewell::bid(authenticated.stream).await;

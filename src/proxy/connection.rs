@@ -70,7 +70,7 @@ impl Connection<'_> {
         // A peer that is gone already shows in the handshake.
         let _ = socket::prepare(&stream, settings.client_liveness);
 
-        let authenticated = Box::pin(tls::handshake(stream, &snapshot.tls, deadline)).await?;
+        let authenticated = Box::new(Box::pin(tls::handshake(stream, &snapshot.tls, deadline)).await?);
         self.authenticated(&authenticated);
 
         let (mut authorized, identity) = Box::pin(admission::admit(authenticated, gate, &snapshot)).await?;
@@ -132,9 +132,7 @@ impl Connection<'_> {
         let ending = relay::run(&mut client, &mut upstream, terms).await;
         // ZooKeeper first: it must learn at once that its client is gone.
         drop(upstream);
-        if ending != Ending::Forced {
-            Box::pin(farewell::bid(client)).await;
-        }
+        Box::pin(farewell::bid(client)).await;
         ending
     }
 
@@ -251,5 +249,22 @@ fn probe_kind(kind: PlaintextKind) -> ProbeKind {
         PlaintextKind::Zookeeper => ProbeKind::Zookeeper,
         PlaintextKind::Http => ProbeKind::Http,
         PlaintextKind::Other => ProbeKind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What each idle connection holds beside rustls' state and the strings of its record.
+    #[test]
+    fn the_future_of_a_connection_is_small() {
+        fn size<F: Future>(
+            _: impl FnOnce(Arc<Gate>, TcpStream, (SocketAddr, SocketAddr), OwnedSemaphorePermit) -> F,
+        ) -> usize {
+            size_of::<F>()
+        }
+        let size = size(serve);
+        assert!(size <= 2048, "{size} bytes");
     }
 }

@@ -38,7 +38,7 @@ pub(crate) enum Opening {
 
 /// Both ends of an open session, with the identity's credentials on their way to ZooKeeper.
 pub(crate) struct Open {
-    pub(super) client: ClientStream,
+    pub(super) client: Box<ClientStream>,
     pub(super) upstream: TcpStream,
     /// How many packets were injected.
     pub(super) injected: usize,
