@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use prometheus::Registry;
 use rustls_pki_types::UnixTime;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -20,6 +20,7 @@ use crate::admin::Admin;
 use crate::config::{self, Config};
 use crate::metrics::Metrics;
 use crate::proxy::{self, Bounds, Dialer, Gate, Health, Liveness, Settings, X509Auth};
+use crate::reload::{Contents, Reloader};
 use crate::shutdown::Drain;
 use crate::snapshot::{LoadProblem, Snapshot};
 use crate::zk::four_letter_word::FourLetterWord;
@@ -36,7 +37,9 @@ pub struct App {
     admin: Option<Admin>,
     registry: Registry,
     metrics: Arc<Metrics>,
-    snapshots: watch::Sender<Arc<Snapshot>>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    reloader: Reloader,
+    reload: Arc<Notify>,
     drain: Drain,
 }
 
@@ -80,6 +83,8 @@ impl App {
     /// # Errors
     /// See [`StartError`]; nothing is held then.
     pub fn build(config: Config) -> Result<Self, StartError> {
+        // Before the files are loaded, so that a change in between is one.
+        let contents = Contents::read(&config);
         let snapshot = Arc::new(Snapshot::load(&config, UnixTime::now()).map_err(StartError::Load)?);
         let registry = Registry::new();
         let metrics = Arc::new(Metrics::new(&registry)?);
@@ -92,9 +97,16 @@ impl App {
         let admin = config.admin.address.map(bind_admin).transpose()?;
         let drain = Drain::new(config.shutdown.grace);
         let (snapshots, current) = watch::channel(snapshot);
-        let gate =
-            Gate::new(settings(&config), dialer(&config.upstream), current, (Arc::clone(&metrics), drain.clone()));
-        Ok(Self { config, gate: Arc::new(gate), listeners, admin, registry, metrics, snapshots, drain })
+        let shared = (Arc::clone(&metrics), drain.clone());
+        let gate = Arc::new(Gate::new(settings(&config), dialer(&config.upstream), current.clone(), shared));
+        let reloader = Reloader::new(config.clone(), contents, snapshots, Arc::clone(&metrics));
+        let reload = Arc::default();
+        Ok(Self { config, gate, listeners, admin, registry, metrics, snapshots: current, reloader, reload, drain })
+    }
+
+    /// Notify it to have the files looked at now, and to hear of the result in the log.
+    pub fn reload(&self) -> Arc<Notify> {
+        Arc::clone(&self.reload)
     }
 
     /// The addresses that are held.
@@ -122,7 +134,7 @@ impl App {
             upstream: self.config.upstream.address.to_string(),
             metrics: Arc::clone(&self.metrics),
             roster: self.gate.roster(),
-            snapshots: self.snapshots.subscribe(),
+            snapshots: self.snapshots,
             health: healths,
             listening: Arc::clone(&listening),
             drain: self.drain.clone(),
@@ -131,6 +143,7 @@ impl App {
             .admin
             .map(|admin| tokio::spawn(admin.serve(Arc::new(view.into_admin(self.registry)), admin_done.clone())));
         let probing = tokio::spawn(watch_upstream(self.config.upstream.clone(), Arc::clone(&self.metrics), health));
+        let reloading = tokio::spawn(self.reloader.run(self.config.reload.interval, self.reload));
         let accepting = self.gate.open(self.listeners)?;
         listening.store(true, Ordering::Release);
         info!(listeners = ?bound.listeners, admin = ?bound.admin, upstream = %self.config.upstream.address, "serving");
@@ -138,6 +151,7 @@ impl App {
         stop(&self.drain, &self.config.shutdown, &mut stops).await;
 
         probing.abort();
+        reloading.abort();
         accepting.abort();
         admin_done.cancel();
         if let Some(admin) = admin {

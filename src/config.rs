@@ -35,6 +35,8 @@ use crate::{
 /// A whole, valid configuration. `docs/configuration.md` has the keys.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The file it was loaded from; `None` if it was read from text.
+    pub file: Option<PathBuf>,
     /// Where clients connect.
     pub listen: Listen,
     /// The ZooKeeper server behind.
@@ -61,12 +63,14 @@ pub struct Config {
     pub admin: Admin,
     /// How to log.
     pub log: Log,
+    /// Noticing changes.
+    pub reload: Reload,
     /// Threads.
     pub runtime: Runtime,
 }
 
 /// `listen`: where clients connect.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
     /// At least one, no two of which overlap. Port 0 lets the kernel choose.
     pub addresses: Vec<SocketAddr>,
@@ -86,7 +90,7 @@ pub struct Tcp {
 }
 
 /// `upstream`: the ZooKeeper server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
     /// Where it listens.
     pub address: UpstreamAddress,
@@ -238,7 +242,7 @@ pub struct Acl {
 }
 
 /// `client_auth`: credentials that clients send themselves.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAuth {
     /// Those of scheme `x509`.
     pub x509: ClientX509,
@@ -261,7 +265,7 @@ pub struct Session {
 }
 
 /// `limits`: what one client, or all of them, may take.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Client connections at a time.
     pub connections: usize,
@@ -274,14 +278,14 @@ pub struct Limits {
 }
 
 /// `four_letter_words`: what is passed on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FourLetterWords {
     /// Known words, each of four ASCII letters; maybe none.
     pub allow: Vec<&'static str>,
 }
 
 /// `shutdown`: how to stop.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shutdown {
     /// From the signal to the end of accepting.
     pub delay: Duration,
@@ -290,14 +294,14 @@ pub struct Shutdown {
 }
 
 /// `admin`: metrics, probes and status.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
     /// Where, if at all.
     pub address: Option<SocketAddr>,
 }
 
 /// `log`: how to log.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
     /// For people or for machines.
     pub format: LogFormat,
@@ -305,11 +309,37 @@ pub struct Log {
     pub level: String,
 }
 
+/// `reload`: noticing changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reload {
+    /// How often the files are looked at; only on SIGHUP without.
+    pub interval: Option<Duration>,
+}
+
 /// `runtime`: threads.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Runtime {
     /// Threads that serve connections.
     pub workers: usize,
+}
+
+impl Inject {
+    /// The file of secrets, if there is one.
+    pub fn secret_file(&self) -> Option<&PathBuf> {
+        match self {
+            Self::Digest { secret_file, .. } | Self::X509 { secret_file } => Some(secret_file),
+            Self::None => None,
+        }
+    }
+
+    /// The word in the configuration.
+    pub fn scheme(&self) -> &'static str {
+        match self {
+            Self::Digest { .. } => "digest",
+            Self::X509 { .. } => "x509",
+            Self::None => "none",
+        }
+    }
 }
 
 impl Config {
@@ -323,7 +353,45 @@ impl Config {
             let problem = Problem { file: file.clone(), line: None, path: String::new(), message };
             ConfigError { problems: vec![problem] }
         })?;
-        Self::parse(&text, path.parent().unwrap_or(Path::new("")), &file)
+        let config = Self::parse(&text, path.parent().unwrap_or(Path::new("")), &file)?;
+        Ok(Self { file: Some(path.to_owned()), ..config })
+    }
+
+    /// The sections that differ between two configurations and are read at the start only.
+    pub fn needs_restart(&self, running: &Self) -> Vec<&'static str> {
+        let sections = [
+            ("listen", self.listen != running.listen),
+            ("upstream", self.upstream != running.upstream),
+            ("client_auth", self.client_auth != running.client_auth),
+            ("ensemble", self.ensemble != running.ensemble),
+            ("limits", self.limits != running.limits),
+            ("four_letter_words", self.four_letter_words != running.four_letter_words),
+            ("shutdown", self.shutdown != running.shutdown),
+            ("admin", self.admin != running.admin),
+            ("log", self.log != running.log),
+            ("reload", self.reload != running.reload),
+            ("runtime", self.runtime != running.runtime),
+            ("identity.inject", self.identity.inject.scheme() != running.identity.inject.scheme()),
+        ];
+        sections.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+    }
+
+    /// Puts back what a running process can't change.
+    pub fn keep_what_needs_restart(&mut self, running: &Self) {
+        self.listen = running.listen.clone();
+        self.upstream = running.upstream.clone();
+        self.client_auth = running.client_auth;
+        self.ensemble = running.ensemble.clone();
+        self.limits = running.limits.clone();
+        self.four_letter_words = running.four_letter_words.clone();
+        self.shutdown = running.shutdown.clone();
+        self.admin = running.admin.clone();
+        self.log = running.log.clone();
+        self.reload = running.reload.clone();
+        self.runtime = running.runtime.clone();
+        if self.identity.inject.scheme() != running.identity.inject.scheme() {
+            self.identity.inject = running.identity.inject.clone();
+        }
     }
 
     /// Reads a configuration from text; `file` is what problems call it.

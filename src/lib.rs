@@ -32,6 +32,7 @@ pub mod telemetry;
 pub mod tls;
 
 // Layer 2: what a connection is judged by.
+pub mod reload;
 pub mod snapshot;
 
 // Layer 3: the data path.

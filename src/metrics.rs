@@ -20,8 +20,9 @@ use crate::reason::{CloseReason, Ending, Refusal};
 use crate::zk::opcode::Opcode;
 
 pub use label::{
-    AcceptError, CertificateRole, ConnectionState, Direction, FourLetterWordResult, HandshakeResult, InjectionResult,
-    Peer, ProbeKind, SessionOpening, SessionRefusal, ShadowResult, TlsVersion, UpstreamState,
+    AcceptError, CertificateRole, ConnectionState, Direction, FourLetterWordResult, GenerationOf, HandshakeResult,
+    InjectionResult, Material, Peer, ProbeKind, ReloadResult, SessionOpening, SessionRefusal, ShadowResult, TlsVersion,
+    UpstreamState,
 };
 use label::{Children, Label};
 pub use material::{CertificateValidity, CrlValidity};
@@ -59,7 +60,11 @@ pub struct Metrics {
     upstream_state: Children<UpstreamState, IntGauge>,
     upstream_connect_duration: Histogram,
     upstream_connect_failures: IntCounter,
-    material: material::Material,
+    reloads: Children<Material, Children<ReloadResult, IntCounter>>,
+    last_reload_successful: IntGauge,
+    last_reload_success: IntGauge,
+    generations: Children<Material, Children<GenerationOf, IntGauge>>,
+    material: material::Validity,
 }
 
 impl Metrics {
@@ -97,7 +102,11 @@ impl Metrics {
             upstream_state: family::UPSTREAM_STATE.gauges(registry)?,
             upstream_connect_duration: family::UPSTREAM_CONNECT_DURATION.histogram(registry)?,
             upstream_connect_failures: family::UPSTREAM_CONNECT_FAILURES.counter(registry)?,
-            material: material::Material::register(registry)?,
+            reloads: family::RELOADS.counters_by_two(registry)?,
+            last_reload_successful: family::LAST_RELOAD_SUCCESSFUL.gauge(registry)?,
+            last_reload_success: family::LAST_RELOAD_SUCCESS_TIMESTAMP.gauge(registry)?,
+            generations: family::MATERIAL_GENERATION.gauges_by_two(registry)?,
+            material: material::Validity::register(registry)?,
         };
         metrics.upstream_found(UpstreamState::Unknown);
         Ok(metrics)
@@ -225,6 +234,33 @@ impl Metrics {
     /// Counts a connection to ZooKeeper for a client that failed or took too long.
     pub fn upstream_connect_failed(&self) {
         self.upstream_connect_failures.inc();
+    }
+
+    /// Counts that a material's files have other contents than when they were last looked at.
+    pub fn material_changed(&self, material: Material) {
+        self.generations.of(material).of(GenerationOf::Disk).inc();
+    }
+
+    /// States that a material's files are in use as they are on the disk.
+    pub fn material_loaded(&self, material: Material) {
+        let generations = self.generations.of(material);
+        generations.of(GenerationOf::Loaded).set(generations.of(GenerationOf::Disk).get());
+    }
+
+    /// Counts what came of a change of a material.
+    pub fn reload_counted(&self, material: Material, result: ReloadResult) {
+        self.reloads.of(material).of(result).inc();
+    }
+
+    /// States that the files on the disk are in use since `now`, in Unix seconds.
+    pub fn reloaded(&self, now: u64) {
+        self.last_reload_successful.set(1);
+        self.last_reload_success.set(i64::try_from(now).unwrap_or(i64::MAX));
+    }
+
+    /// States that the files on the disk can't be used.
+    pub fn reload_failed(&self) {
+        self.last_reload_successful.set(0);
     }
 
     /// Replaces the validity of all loaded certificates; series of those not in the list vanish. Of certificates with

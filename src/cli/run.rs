@@ -1,10 +1,11 @@
 //! `zoogate run`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use tokio::runtime::Builder;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Notify, mpsc};
 use tracing::info;
 
 use super::{ConfigArgs, Exit, complain, files};
@@ -33,28 +34,33 @@ pub(super) fn run(args: &ConfigArgs) -> Exit {
 async fn serve(config: Config, path: &Path) -> Exit {
     // Before anything else: a signal that comes during the start must not kill the process half-way.
     let (stops, wishes) = mpsc::channel(2);
-    if let Err(error) = forward_signals(stops) {
-        return complain(&format!("can't handle signals: {error}"), Exit::Internal);
-    }
+    let hangups = match forward_signals(stops) {
+        Ok(hangups) => hangups,
+        Err(error) => return complain(&format!("can't handle signals: {error}"), Exit::Internal),
+    };
     let app = match App::build(config) {
         Ok(app) => app,
         Err(StartError::Load(problems)) => return files::complain_in(path, &problems),
         Err(error @ (StartError::Bind { .. } | StartError::Metrics(_))) => return complain(&error, Exit::Internal),
     };
+    tokio::spawn(forward_hangups(hangups, app.reload()));
     match app.run(wishes).await {
         Ok(()) => Exit::Ok,
         Err(error) => complain(&format!("can't serve: {error}"), Exit::Internal),
     }
 }
 
-fn forward_signals(stops: mpsc::Sender<&'static str>) -> std::io::Result<()> {
+/// Takes the signals over from their default action, which is to kill the process.
+fn forward_signals(stops: mpsc::Sender<&'static str>) -> std::io::Result<Signal> {
     let mut signals = StopSignals::new()?;
-    let mut hangup = signal(SignalKind::hangup())?;
+    let hangups = signal(SignalKind::hangup())?;
     tokio::spawn(async move { while stops.send(signals.next().await).await.is_ok() {} });
-    tokio::spawn(async move {
-        while hangup.recv().await.is_some() {
-            info!("SIGHUP: nothing is reloaded in this version; restart to apply a change");
-        }
-    });
-    Ok(())
+    Ok(hangups)
+}
+
+async fn forward_hangups(mut hangups: Signal, reload: Arc<Notify>) {
+    while hangups.recv().await.is_some() {
+        info!("SIGHUP: looking at the files");
+        reload.notify_one();
+    }
 }

@@ -30,6 +30,11 @@ const fn key(path: &'static str, default: KeyDefault, meaning: &'static str) -> 
     Key { path, default, reloads: false, meaning }
 }
 
+/// A key whose new value a running process takes.
+const fn live(path: &'static str, default: KeyDefault, meaning: &'static str) -> Key {
+    Key { path, default, reloads: true, meaning }
+}
+
 use self::KeyDefault::{Depends, Required, Unset, Written};
 
 /// Every key, in the order of the documentation. `docs/configuration.md` has one row for each.
@@ -50,42 +55,46 @@ pub const KEYS: &[Key] = &[
     key("upstream.user_timeout", Written("30s"), "unacknowledged data to ZooKeeper for this long ends the connection"),
     key("upstream.probe_interval", Written("5s"), "how often readiness asks ZooKeeper whether it serves"),
     key("upstream.probe_timeout", Written("3s"), "time for the answer to that question"),
-    key("tls.key_store.path", Required, "certificate chain and key: PEM, PKCS#12 or JKS, told by content"),
-    key("tls.key_store.password_file", Unset, "file with the store's password"),
-    key("tls.key_store.key_path", Unset, "the private key, where it is in a PEM file of its own"),
-    key("tls.key_store.key_password_file", Unset, "file with the key's password, where it is not the store's"),
-    key("tls.trust_store.path", Required, "the CAs of clients, and single trusted certificates"),
-    key("tls.trust_store.password_file", Unset, "file with the trust store's password"),
-    key("tls.crls", Unset, "list of CRL files, PEM or DER; without it nothing is checked for revocation"),
-    key(
+    live("tls.key_store.path", Required, "certificate chain and key: PEM, PKCS#12 or JKS, told by content"),
+    live("tls.key_store.password_file", Unset, "file with the store's password"),
+    live("tls.key_store.key_path", Unset, "the private key, where it is in a PEM file of its own"),
+    live("tls.key_store.key_password_file", Unset, "file with the key's password, where it is not the store's"),
+    live("tls.trust_store.path", Required, "the CAs of clients, and single trusted certificates"),
+    live("tls.trust_store.password_file", Unset, "file with the trust store's password"),
+    live("tls.crls", Unset, "list of CRL files, PEM or DER; without it nothing is checked for revocation"),
+    live(
         "tls.revocation",
         Written("chain"),
         "whose revocation is checked: of the whole `chain`, or of the `leaf` alone",
     ),
-    key("tls.revocation_policy", Written("hard"), "no CRL in date covers a certificate: `hard` refuses, `soft` admits"),
-    key("identity.from", Written("subject"), "`subject`, `san_uri`, `san_dns`, `san_email` or `common_name`"),
+    live(
+        "tls.revocation_policy",
+        Written("hard"),
+        "no CRL in date covers a certificate: `hard` refuses, `soft` admits",
+    ),
+    live("identity.from", Written("subject"), "`subject`, `san_uri`, `san_dns`, `san_email` or `common_name`"),
     key(
         "identity.inject",
         Written("digest"),
         "how ZooKeeper is told the identity: `digest`, `x509` by its provider, or `none`",
     ),
-    key(
+    live(
         "identity.secret_file",
         Depends("required unless `identity.inject` is `none`"),
         "the secret that credentials are derived from; the same file beside every server",
     ),
-    key("identity.digest_algorithm", Written("sha1"), "how the servers hash digest credentials"),
-    key(
+    live("identity.digest_algorithm", Written("sha1"), "how the servers hash digest credentials"),
+    live(
         "identity.mapping",
         Unset,
         "rules that make the identity of the certificate's name; without them it is the name",
     ),
-    key("identity.mapping_shadow", Unset, "rules that are tried beside, to see what they would change"),
-    key("identity.also_inject", Unset, "names that clients had before, injected beside the identity"),
-    key("identity.allow", Unset, "identities that are let in, with `*` and `?`; without it everyone is"),
-    key("identity.deny", Unset, "identities that are not let in, whatever `identity.allow` says"),
-    key("identity.super", Unset, "identities that are ZooKeeper's superuser, where `identity.inject` can tell it"),
-    key(
+    live("identity.mapping_shadow", Unset, "rules that are tried beside, to see what they would change"),
+    live("identity.also_inject", Unset, "names that clients had before, injected beside the identity"),
+    live("identity.allow", Unset, "identities that are let in, with `*` and `?`; without it everyone is"),
+    live("identity.deny", Unset, "identities that are not let in, whatever `identity.allow` says"),
+    live("identity.super", Unset, "identities that are ZooKeeper's superuser, where `identity.inject` can tell it"),
+    live(
         "acl.translate",
         Written("off"),
         "`on` lets clients read and write `x509` ids in ACLs, which the server keeps as digest ids",
@@ -106,7 +115,7 @@ pub const KEYS: &[Key] = &[
         "the gates' port in those addresses, behind each server's quorum host",
     ),
     key("ensemble.addresses", Unset, "whole addresses for single servers, as `N=host:port`"),
-    key(
+    live(
         "session.binding",
         Depends("`on` if there is an `identity.secret_file`"),
         "`on` lets a session be resumed by the identity that opened it and by nobody else",
@@ -121,6 +130,7 @@ pub const KEYS: &[Key] = &[
     key("admin.address", Written("127.0.0.1:9281"), "metrics, probes and status over HTTP; `none` for no such port"),
     key("log.format", Written("auto"), "`text`, `json`, or `auto`: text on a terminal, else JSON"),
     key("log.level", Written("info"), "`error`, `warn`, `info`, `debug`, `trace`, or a filter; `RUST_LOG` wins"),
+    key("reload.interval", Written("5s"), "how often files are looked at for changes; `off`: only on SIGHUP"),
     key("runtime.workers", Depends("number of CPUs"), "threads that serve connections"),
 ];
 

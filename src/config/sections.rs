@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, thread, time::Duration};
 
 use super::{
     Acl, Admin, ClientAuth, ClientX509, Config, ConfigError, FourLetterWords, Identity, Inject, KeyStoreFiles, Limits,
-    Listen, Log, Problem, Revocation, RevocationPolicy, Runtime, Session, Shutdown, Tcp, Tls, TrustStoreFiles,
+    Listen, Log, Problem, Reload, Revocation, RevocationPolicy, Runtime, Session, Shutdown, Tcp, Tls, TrustStoreFiles,
     Upstream, UpstreamAddress, UpstreamSource,
     names::Names,
     raw,
@@ -43,10 +43,12 @@ pub(super) fn read(text: &str, origin: &Origin) -> Result<Config, ConfigError> {
     let shutdown = shutdown(r);
     let admin = addresses.admin.map(|address| Admin { address });
     let log = log(r);
+    let reload = r.value("reload.interval", value::duration_or_off(100 * MS..=HOUR));
     let runtime = runtime(r);
     reader.finish(text)?;
     let whole = || {
         Some(Config {
+            file: None,
             listen: listen?,
             upstream: upstream?,
             tls: tls?,
@@ -60,6 +62,7 @@ pub(super) fn read(text: &str, origin: &Origin) -> Result<Config, ConfigError> {
             shutdown: shutdown?,
             admin: admin?,
             log: log?,
+            reload: Reload { interval: reload? },
             runtime: runtime?,
         })
     };

@@ -93,6 +93,22 @@ pub(super) const SESSION_OPENING_DURATION: Family = Family::new(
 pub(super) const SESSION_OPENINGS: Family =
     Family::new("zoogate_session_openings_total", "ConnectRequests passed to ZooKeeper, by its answer.")
         .by(&["result"]);
+pub(super) const RELOADS: Family =
+    Family::new("zoogate_reload_total", "Changes of files that were noticed, by what came of them.")
+        .by(&["material", "result"]);
+pub(super) const LAST_RELOAD_SUCCESSFUL: Family = Family::new(
+    "zoogate_last_reload_successful",
+    "1 if the files on the disk are in use, 0 if they can't be used and what was loaded before stays.",
+);
+pub(super) const LAST_RELOAD_SUCCESS_TIMESTAMP: Family = Family::new(
+    "zoogate_last_reload_success_timestamp_seconds",
+    "When the files in use were loaded, or last found to be those on the disk after a failure.",
+);
+pub(super) const MATERIAL_GENERATION: Family = Family::new(
+    "zoogate_material_generation",
+    "How often the contents of the files have changed: on the disk, and in use. Unequal: something older is in use.",
+)
+.by(&["material", "of"]);
 pub(super) const SESSIONS_REFUSED: Family = Family::new(
     "zoogate_sessions_refused_total",
     "ConnectRequests for a session that is not the client's, answered as expired without asking ZooKeeper.",
@@ -204,6 +220,14 @@ impl Family {
 
     pub(super) fn gauge(&self, registry: &Registry) -> Result<IntGauge> {
         registered(registry, IntGauge::with_opts(self.opts())?)
+    }
+
+    pub(super) fn gauges_by_two<A: Label, B: Label>(
+        &self,
+        registry: &Registry,
+    ) -> Result<Children<A, Children<B, IntGauge>>> {
+        let family = self.gauge_family(registry)?;
+        Children::new(|a| Children::new(|b| family.get_metric_with_label_values(&[a, b])))
     }
 
     pub(super) fn gauges<L: Label>(&self, registry: &Registry) -> Result<Children<L, IntGauge>> {

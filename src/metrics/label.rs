@@ -266,6 +266,43 @@ impl UpstreamState {
 }
 
 labels! {
+    /// A kind of file that a running zoogate reads again.
+    #[derive(PartialOrd, Ord)]
+    Material {
+        /// The server's certificate and key, and their passwords.
+        KeyStore => "key_store",
+        /// The CAs of clients, and their store's password.
+        TrustStore => "trust_store",
+        /// Revocation lists.
+        Crls => "crls",
+        /// The secret.
+        Secret => "secret",
+        /// The configuration itself.
+        Config => "config",
+    }
+}
+
+labels! {
+    /// What came of a change.
+    ReloadResult {
+        /// It is in use.
+        Ok => "ok",
+        /// It can't be used; what was loaded before stays.
+        Failed => "failed",
+    }
+}
+
+labels! {
+    /// Of what a generation is counted.
+    GenerationOf {
+        /// What was found on the disk.
+        Disk => "disk",
+        /// What is in use.
+        Loaded => "loaded",
+    }
+}
+
+labels! {
     /// What a loaded certificate is for.
     CertificateRole {
         /// zoogate's own certificate.

@@ -45,12 +45,12 @@ pub struct CrlValidity {
 }
 
 /// Families whose series come and go with what is loaded.
-pub(super) struct Material {
+pub(super) struct Validity {
     certificates: Replaceable,
     crls: Replaceable,
 }
 
-impl Material {
+impl Validity {
     pub(super) fn register(registry: &Registry) -> Result<Self> {
         let certificates = [&family::CERTIFICATE_NOT_AFTER, &family::CERTIFICATE_NOT_BEFORE];
         let crls = [&family::CRL_NEXT_UPDATE, &family::CRL_THIS_UPDATE, &family::CRL_NUMBER, &family::CRL_ENTRIES];
