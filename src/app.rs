@@ -19,7 +19,7 @@ use tracing::{info, warn};
 use crate::admin::Admin;
 use crate::config::{self, Config};
 use crate::metrics::Metrics;
-use crate::proxy::{self, Bounds, Dialer, Gate, Health, Liveness, Settings, X509Auth};
+use crate::proxy::{self, Bounds, Dialer, Gate, Health, Liveness, Revalidation, Settings, X509Auth};
 use crate::reload::{Contents, Reloader};
 use crate::shutdown::Drain;
 use crate::snapshot::{LoadProblem, Snapshot};
@@ -255,6 +255,7 @@ fn settings(config: &Config) -> Settings {
         },
         words: words.filter_map(|word| word.parse::<FourLetterWord>().ok()).collect(),
         client_liveness: liveness(config.listen.tcp),
+        revalidation: Revalidation { enforce: config.tls.revalidate, margin: config.tls.expiry_margin },
     }
 }
 

@@ -9,6 +9,7 @@ mod names;
 mod problem;
 mod raw;
 mod reader;
+mod restart;
 mod sections;
 mod value;
 
@@ -130,6 +131,10 @@ pub struct Tls {
     pub revocation: Revocation,
     /// What holds for a certificate that no CRL in date covers.
     pub revocation_policy: RevocationPolicy,
+    /// Whether live connections end with their certificate's authority; if not, that is only told.
+    pub revalidate: bool,
+    /// How long before its certificate's end a live connection ends.
+    pub expiry_margin: Duration,
 }
 
 /// `tls.key_store`: where our own certificate and key are.
@@ -355,43 +360,6 @@ impl Config {
         })?;
         let config = Self::parse(&text, path.parent().unwrap_or(Path::new("")), &file)?;
         Ok(Self { file: Some(path.to_owned()), ..config })
-    }
-
-    /// The sections that differ between two configurations and are read at the start only.
-    pub fn needs_restart(&self, running: &Self) -> Vec<&'static str> {
-        let sections = [
-            ("listen", self.listen != running.listen),
-            ("upstream", self.upstream != running.upstream),
-            ("client_auth", self.client_auth != running.client_auth),
-            ("ensemble", self.ensemble != running.ensemble),
-            ("limits", self.limits != running.limits),
-            ("four_letter_words", self.four_letter_words != running.four_letter_words),
-            ("shutdown", self.shutdown != running.shutdown),
-            ("admin", self.admin != running.admin),
-            ("log", self.log != running.log),
-            ("reload", self.reload != running.reload),
-            ("runtime", self.runtime != running.runtime),
-            ("identity.inject", self.identity.inject.scheme() != running.identity.inject.scheme()),
-        ];
-        sections.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
-    }
-
-    /// Puts back what a running process can't change.
-    pub fn keep_what_needs_restart(&mut self, running: &Self) {
-        self.listen = running.listen.clone();
-        self.upstream = running.upstream.clone();
-        self.client_auth = running.client_auth;
-        self.ensemble = running.ensemble.clone();
-        self.limits = running.limits.clone();
-        self.four_letter_words = running.four_letter_words.clone();
-        self.shutdown = running.shutdown.clone();
-        self.admin = running.admin.clone();
-        self.log = running.log.clone();
-        self.reload = running.reload.clone();
-        self.runtime = running.runtime.clone();
-        if self.identity.inject.scheme() != running.identity.inject.scheme() {
-            self.identity.inject = running.identity.inject.clone();
-        }
     }
 
     /// Reads a configuration from text; `file` is what problems call it.

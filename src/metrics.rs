@@ -21,8 +21,8 @@ use crate::zk::opcode::Opcode;
 
 pub use label::{
     AcceptError, CertificateRole, ConnectionState, Direction, FourLetterWordResult, GenerationOf, HandshakeResult,
-    InjectionResult, Material, Peer, ProbeKind, ReloadResult, SessionOpening, SessionRefusal, ShadowResult, TlsVersion,
-    UpstreamState,
+    InjectionResult, Material, Peer, ProbeKind, ReloadResult, RevalidationResult, RevalidationTrigger, SessionOpening,
+    SessionRefusal, ShadowResult, TlsVersion, UpstreamState,
 };
 use label::{Children, Label};
 pub use material::{CertificateValidity, CrlValidity};
@@ -61,6 +61,7 @@ pub struct Metrics {
     upstream_connect_duration: Histogram,
     upstream_connect_failures: IntCounter,
     reloads: Children<Material, Children<ReloadResult, IntCounter>>,
+    revalidations: Children<RevalidationTrigger, Children<RevalidationResult, IntCounter>>,
     last_reload_successful: IntGauge,
     last_reload_success: IntGauge,
     generations: Children<Material, Children<GenerationOf, IntGauge>>,
@@ -103,6 +104,7 @@ impl Metrics {
             upstream_connect_duration: family::UPSTREAM_CONNECT_DURATION.histogram(registry)?,
             upstream_connect_failures: family::UPSTREAM_CONNECT_FAILURES.counter(registry)?,
             reloads: family::RELOADS.counters_by_two(registry)?,
+            revalidations: family::REVALIDATIONS.counters_by_two(registry)?,
             last_reload_successful: family::LAST_RELOAD_SUCCESSFUL.gauge(registry)?,
             last_reload_success: family::LAST_RELOAD_SUCCESS_TIMESTAMP.gauge(registry)?,
             generations: family::MATERIAL_GENERATION.gauges_by_two(registry)?,
@@ -250,6 +252,11 @@ impl Metrics {
     /// Counts what came of a change of a material.
     pub fn reload_counted(&self, material: Material, result: ReloadResult) {
         self.reloads.of(material).of(result).inc();
+    }
+
+    /// Counts live connections that were judged again.
+    pub fn revalidated(&self, trigger: RevalidationTrigger, result: RevalidationResult, connections: usize) {
+        self.revalidations.of(trigger).of(result).inc_by(connections as u64);
     }
 
     /// States that the files on the disk are in use since `now`, in Unix seconds.

@@ -1,6 +1,7 @@
 //! The data path: from a TCP connection to its record. `connection.rs` has the whole story in one function.
 
 mod admission;
+mod chains;
 mod connection;
 mod farewell;
 mod health;
@@ -27,10 +28,12 @@ use crate::metrics::Metrics;
 use crate::shutdown::Drain;
 use crate::snapshot::Snapshot;
 use crate::zk::four_letter_word::FourLetterWord;
+use chains::Chains;
 use listener::Listeners;
 use notices::Notices;
 use ownership::Passwords;
 
+pub use chains::Revalidation;
 pub use health::{Health, ask, probe};
 pub use record::ACCESS;
 pub use relay::{Bounds, X509Auth};
@@ -55,6 +58,8 @@ pub struct Settings {
     pub words: Vec<FourLetterWord>,
     /// Socket options of client connections.
     pub client_liveness: Liveness,
+    /// When live connections end with their authority.
+    pub revalidation: Revalidation,
 }
 
 /// Everything that connections share.
@@ -64,6 +69,7 @@ pub struct Gate {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     metrics: Arc<Metrics>,
     roster: Arc<Roster>,
+    chains: Arc<Chains>,
     drain: Drain,
     notices: Notices,
     passwords: Passwords,
@@ -79,6 +85,7 @@ impl Gate {
     ) -> Self {
         let (metrics, drain) = shared;
         Self {
+            chains: Arc::new(Chains::new(settings.revalidation)),
             settings,
             dialer,
             snapshots,
@@ -102,6 +109,8 @@ impl Gate {
     pub fn open(self: &Arc<Self>, listeners: Vec<TcpListener>) -> io::Result<JoinHandle<()>> {
         let places = Arc::new(Semaphore::new(self.settings.connections));
         self.metrics.set_connections_limit(self.settings.connections);
+        let chains = Arc::clone(&self.chains).watch(self.snapshots.clone(), Arc::clone(&self.metrics));
+        tokio::spawn(chains);
         Ok(tokio::spawn(Listeners::new(listeners)?.run(Arc::clone(self), places)))
     }
 

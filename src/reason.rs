@@ -135,6 +135,15 @@ words! {
         ReservedUser => "reserved_user",
         /// The client sent a credential of scheme `x509`, and `client_auth.x509` refuses those.
         ClientAuthRefused => "client_auth_refused",
+        /// Closed between requests because a certificate of the client's path has expired.
+        CertificateExpired => "certificate_expired",
+        /// Closed between requests because a certificate of the client's path was revoked, or its revocation can't
+        /// be known any more.
+        CertificateRevoked => "certificate_revoked",
+        /// Closed between requests because the trust store has no path to the client's certificate any more.
+        NoLongerTrusted => "no_longer_trusted",
+        /// Closed between requests because the rules of `identity` make the client somebody else, or nobody.
+        NoLongerAdmitted => "no_longer_admitted",
         /// Closed between requests because zoogate is stopping.
         Drained => "drained",
         /// Cut because zoogate is stopping and the grace period is over.

@@ -19,12 +19,15 @@ const SPREAD: f64 = 0.8;
 
 /// What every part of the program asks whether it should stop. Cheap to clone; all clones are one.
 #[derive(Clone, Debug)]
-pub struct Drain {
+pub struct Drain(Arc<Phases>);
+
+#[derive(Debug)]
+struct Phases {
     stopping: CancellationToken,
     closing: CancellationToken,
     forced: CancellationToken,
     /// Says the same as `closing`, without the lock that every poll of a token takes.
-    closes: Arc<AtomicBool>,
+    closes: AtomicBool,
     connections: TaskTracker,
     spread: Duration,
 }
@@ -32,67 +35,65 @@ pub struct Drain {
 impl Drain {
     /// A program that is running and will spread its closings over most of `grace`.
     pub fn new(grace: Duration) -> Self {
-        Self {
+        Self(Arc::new(Phases {
             stopping: CancellationToken::new(),
             closing: CancellationToken::new(),
             forced: CancellationToken::new(),
-            closes: Arc::default(),
+            closes: AtomicBool::new(false),
             connections: TaskTracker::new(),
             spread: grace.mul_f64(SPREAD),
-        }
+        }))
     }
 
     /// Runs a connection's task; [`Drain::finished`] waits for it.
     pub fn spawn(&self, connection: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
-        self.connections.spawn(connection)
+        self.0.connections.spawn(connection)
     }
 
     /// Phase 1: not ready any more, everything still works.
     pub fn stop(&self) {
-        self.stopping.cancel();
+        self.0.stopping.cancel();
     }
 
     /// Phase 2: no new connections; live ones close between requests, each at its own time.
     pub fn close(&self) {
-        self.stopping.cancel();
-        self.closes.store(true, Ordering::Release);
-        self.closing.cancel();
-        self.connections.close();
+        self.0.stopping.cancel();
+        self.0.closes.store(true, Ordering::Release);
+        self.0.closing.cancel();
+        self.0.connections.close();
     }
 
     /// Phase 3: whatever is left ends now.
     pub fn force(&self) {
         self.close();
-        self.forced.cancel();
+        self.0.forced.cancel();
     }
 
     /// Whether phase 1 has begun.
     pub fn is_stopping(&self) -> bool {
-        self.stopping.is_cancelled()
+        self.0.stopping.is_cancelled()
     }
 
     /// Whether phase 2 has begun. Cheap enough to ask whenever a connection has something to do.
     pub fn is_closing(&self) -> bool {
-        self.closes.load(Ordering::Acquire)
+        self.0.closes.load(Ordering::Acquire)
     }
 
     /// Waits for phase 2.
     pub async fn closing(&self) {
-        self.closing.cancelled().await;
+        self.0.closing.cancelled().await;
     }
 
     /// Waits for phase 2 and then for this connection's turn, so that clients don't come back all at once.
     pub async fn turn(self) {
-        self.closing.cancelled().await;
-        let random = RandomState::new().build_hasher().finish();
-        let share = random as f64 / u64::MAX as f64;
-        tokio::time::sleep(self.spread.mul_f64(share)).await;
+        self.0.closing.cancelled().await;
+        tokio::time::sleep(random_part(self.0.spread)).await;
     }
 
     /// Waits for phase 3. Cheap enough to poll whenever a connection has something to do: the token's lock, which
     /// all connections share, is taken once before phase 2.
     pub async fn forced(self) {
-        let mut forced = pin!(self.forced.cancelled());
+        let mut forced = pin!(self.0.forced.cancelled());
         let mut armed = false;
         poll_fn(|cx| {
             if armed && !self.is_closing() {
@@ -106,8 +107,14 @@ impl Drain {
 
     /// Waits until phase 2 has begun and no connection is left.
     pub async fn finished(&self) {
-        self.connections.wait().await;
+        self.0.connections.wait().await;
     }
+}
+
+/// A random part of a time over which something is spread.
+pub fn random_part(whole: Duration) -> Duration {
+    let random = RandomState::new().build_hasher().finish();
+    whole.mul_f64(random as f64 / u64::MAX as f64)
 }
 
 /// The signals that end the program: SIGTERM and SIGINT.

@@ -72,6 +72,12 @@ pub const KEYS: &[Key] = &[
         Written("hard"),
         "no CRL in date covers a certificate: `hard` refuses, `soft` admits",
     ),
+    key(
+        "tls.revalidate",
+        Written("enforce"),
+        "live connections whose certificate is not good any more: `enforce` closes them, `observe` only tells",
+    ),
+    key("tls.expiry_margin", Written("0s"), "how long before its certificate's end a live connection ends"),
     live("identity.from", Written("subject"), "`subject`, `san_uri`, `san_dns`, `san_email` or `common_name`"),
     key(
         "identity.inject",

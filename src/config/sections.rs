@@ -194,6 +194,8 @@ fn tls(r: &mut Reader<'_>) -> Option<Tls> {
     let revocation = r.value("tls.revocation", value::choice(&scopes));
     let policies = [("hard", RevocationPolicy::Hard), ("soft", RevocationPolicy::Soft)];
     let revocation_policy = r.value("tls.revocation_policy", value::choice(&policies));
+    let revalidate = r.value("tls.revalidate", value::choice(&[("enforce", true), ("observe", false)]));
+    let expiry_margin = r.value("tls.expiry_margin", value::duration(Duration::ZERO..=24 * HOUR));
     if crls.as_ref().is_some_and(Vec::is_empty) {
         for key in ["tls.revocation", "tls.revocation_policy"] {
             if r.is_written(key) {
@@ -207,6 +209,8 @@ fn tls(r: &mut Reader<'_>) -> Option<Tls> {
         crls: crls?,
         revocation: revocation?,
         revocation_policy: revocation_policy?,
+        revalidate: revalidate?,
+        expiry_margin: expiry_margin?,
     })
 }
 

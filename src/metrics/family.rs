@@ -109,6 +109,11 @@ pub(super) const MATERIAL_GENERATION: Family = Family::new(
     "How often the contents of the files have changed: on the disk, and in use. Unequal: something older is in use.",
 )
 .by(&["material", "of"]);
+pub(super) const REVALIDATIONS: Family = Family::new(
+    "zoogate_connections_revalidated_total",
+    "Live connections whose certificate was judged again, by what made it so and what came of it.",
+)
+.by(&["trigger", "result"]);
 pub(super) const SESSIONS_REFUSED: Family = Family::new(
     "zoogate_sessions_refused_total",
     "ConnectRequests for a session that is not the client's, answered as expired without asking ZooKeeper.",

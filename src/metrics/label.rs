@@ -293,6 +293,28 @@ labels! {
 }
 
 labels! {
+    /// Why live connections were judged again.
+    RevalidationTrigger {
+        /// Something was reloaded.
+        Reload => "reload",
+        /// A certificate's time has come.
+        Expiry => "expiry",
+    }
+}
+
+labels! {
+    /// What came of judging live connections again.
+    RevalidationResult {
+        /// They go on.
+        Kept => "kept",
+        /// They are closed.
+        Closed => "closed",
+        /// They would be closed, if that were enforced.
+        Observed => "observed",
+    }
+}
+
+labels! {
     /// Of what a generation is counted.
     GenerationOf {
         /// What was found on the disk.

@@ -1,5 +1,6 @@
 //! Turns an authenticated client into an authorized one: who it is, and what ZooKeeper is told of it.
 
+use super::chains::Share;
 use super::{Gate, farewell};
 use crate::identity::{self, Identity};
 use crate::metrics::ShadowResult;
@@ -12,6 +13,8 @@ pub(crate) struct Authorized {
     /// Boxed, since it is moved from stage to stage, and a connection's task would hold room for it in each.
     pub(super) client: Box<ClientStream>,
     pub(super) grant: Grant,
+    /// The connection ends when this does.
+    pub(super) share: Box<Share>,
 }
 
 /// What the access record says of a client's certificate.
@@ -56,7 +59,13 @@ pub(super) async fn admit(
     match identified.verdict {
         Ok(admitted) => {
             let grant = snapshot.grant(&admitted);
-            Ok((Authorized { client: Box::new(authenticated.stream), grant }, admitted.identity))
+            let until = authenticated.verified.not_after;
+            let share = Box::new(gate.chains.enter(&authenticated.chain, &admitted.identity, until));
+            if !std::ptr::eq(&raw const *gate.snapshot(), snapshot) {
+                // Judged by what has been replaced meanwhile.
+                gate.chains.look_again(&share);
+            }
+            Ok((Authorized { client: Box::new(authenticated.stream), grant, share }, admitted.identity))
         }
         Err(error) => {
             farewell::bid(authenticated.stream).await;

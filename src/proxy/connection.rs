@@ -119,13 +119,14 @@ impl Connection<'_> {
     }
 
     async fn relay(&mut self, open: Open) -> Ending {
-        let Open { mut client, mut upstream, injected, translator, session } = open;
+        let Open { mut client, mut upstream, injected, translator, share, session } = open;
         self.record.opened(session);
         let terms = Terms {
             bounds: Bounds { translate: translator, ..self.gate.settings.bounds.clone() },
             injected,
             answer_within: self.gate.settings.response_timeout,
             drain: self.gate.drain.clone(),
+            over: share.over(),
             metrics: Arc::clone(&self.gate.metrics),
             record: &mut self.record,
         };

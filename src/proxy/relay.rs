@@ -16,6 +16,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
 use tokio::time::Sleep;
 
 pub(crate) use judge::injected_xids;
@@ -24,7 +25,7 @@ pub use judge::{Bounds, X509Auth};
 use super::record::ConnectionRecord;
 use crate::metrics::{ConnectionState, Direction, Metrics, Peer};
 use crate::reason::Ending;
-use crate::shutdown::Drain;
+use crate::shutdown::{self, Drain};
 use judge::Judge;
 use pipe::Pipe;
 
@@ -34,6 +35,12 @@ const SCRATCH: usize = 32 * 1024;
 
 /// How long the second half of a connection may take to finish when the first has ended.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// How long a client whose authority has ended may wait for replies to what it has asked before.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Over how long the connections of a certificate are closed when its authority has ended.
+const SPREAD: Duration = Duration::from_secs(5);
 
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH]);
@@ -48,6 +55,8 @@ pub(crate) struct Terms<'a> {
     /// How long the server may take to answer them.
     pub(crate) answer_within: Duration,
     pub(crate) drain: Drain,
+    /// Why the client's authority has ended, once it has.
+    pub(crate) over: watch::Receiver<Option<Ending>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) record: &'a mut ConnectionRecord,
 }
@@ -89,8 +98,10 @@ struct Relay<'a, C, U> {
     upstream_done: Option<Ending>,
     linger: Option<Pin<Box<Sleep>>>,
     stop: Stopping,
-    /// The connection ends at the next moment without an outstanding request.
-    turn: bool,
+    /// Why the connection ends at the next moment without an outstanding request, once it shall.
+    turn: Option<Ending>,
+    /// When it ends all the same.
+    cut: Option<Pin<Box<Sleep>>>,
     metrics: Arc<Metrics>,
     record: &'a mut ConnectionRecord,
 }
@@ -112,17 +123,18 @@ where
             upstream_deaf: false,
             upstream_done: None,
             linger: None,
-            stop: Stopping::new(terms.drain),
-            turn: false,
+            stop: Stopping::new(terms.drain, terms.over),
+            turn: None,
+            cut: None,
             metrics: terms.metrics,
             record: terms.record,
         }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
-        if self.stop.poll(cx) {
+        if let Some(ending) = self.stop.poll(cx) {
             self.record.enter(ConnectionState::Draining);
-            self.turn = true;
+            self.turn.get_or_insert(ending);
         }
         loop {
             let congested = self.judge.congested();
@@ -155,7 +167,7 @@ where
                 break;
             }
             // A client that asks without a pause would never come to such a moment.
-            let room = if self.turn { self.judge.request_lacks().min(SCRATCH) } else { SCRATCH };
+            let room = if self.turn.is_some() { self.judge.request_lacks().min(SCRATCH) } else { SCRATCH };
             if room == 0 || self.client_done || self.upstream_done.is_some() || self.judge.congested() {
                 break;
             }
@@ -250,8 +262,10 @@ where
         if self.client_done && quiet {
             return Poll::Ready(Ending::ClientClosed);
         }
-        if self.turn && quiet {
-            return Poll::Ready(Ending::Drained);
+        if let Some(ending) = self.turn
+            && (quiet || self.poll_cut(cx, ending))
+        {
+            return Poll::Ready(ending);
         }
         if !self.client_done && !self.upstream_deaf && self.upstream_done.is_none() {
             return Poll::Pending;
@@ -264,38 +278,69 @@ where
         }))
     }
 
+    /// Whether a client whose authority has ended has had its time. A drain has an end of its own.
+    fn poll_cut(&mut self, cx: &mut Context<'_>, ending: Ending) -> bool {
+        if ending == Ending::Drained {
+            return false;
+        }
+        let cut = self.cut.get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
+        cut.as_mut().poll(cx).is_ready()
+    }
+
     fn client_broke(&self) -> Ending {
         if self.judge.session_closed() { Ending::SessionClosed } else { Ending::ClientReset }
     }
 }
 
-/// When this connection is asked to end because zoogate does.
+/// When this connection is asked to end, because zoogate does or because its client's authority has ended.
 struct Stopping {
     drain: Drain,
-    turn: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    /// Whether `turn` has seen the task's waker. Before the drain begins it isn't polled again: each poll takes
-    /// a lock that all connections share.
+    over: watch::Receiver<Option<Ending>>,
+    turn: Option<Pin<Box<dyn Future<Output = Ending> + Send>>>,
+    /// Whether `turn` has seen the task's waker. Before anything happens it isn't polled again: each poll takes
+    /// locks that connections share.
     armed: bool,
 }
 
 impl Stopping {
-    fn new(drain: Drain) -> Self {
-        Self { turn: Some(Box::pin(drain.clone().turn())), armed: false, drain }
+    fn new(drain: Drain, over: watch::Receiver<Option<Ending>>) -> Self {
+        let turn = turn(drain.clone(), over.clone());
+        Self { turn: Some(Box::pin(turn)), armed: false, drain, over }
     }
 
-    /// Whether it is this connection's turn.
-    fn poll(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.armed && !self.drain.is_closing() {
-            return false;
+    /// Why this connection is to end, once it is its turn.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Option<Ending> {
+        let turn = self.turn.as_mut()?;
+        if self.armed && !self.drain.is_closing() && !self.over.has_changed().unwrap_or(true) {
+            return None;
         }
         self.armed = true;
-        if let Some(turn) = &mut self.turn
-            && turn.as_mut().poll(cx).is_ready()
-        {
-            self.turn = None;
-        }
-        self.turn.is_none()
+        let Poll::Ready(ending) = turn.as_mut().poll(cx) else { return None };
+        self.turn = None;
+        Some(ending)
     }
+}
+
+async fn turn(drain: Drain, over: watch::Receiver<Option<Ending>>) -> Ending {
+    tokio::select! {
+        () = drain.turn() => Ending::Drained,
+        ending = authority_ended(over) => ending,
+    }
+}
+
+/// Waits for the end of a client's authority, and then for this connection's turn.
+async fn authority_ended(mut over: watch::Receiver<Option<Ending>>) -> Ending {
+    let ending = loop {
+        if let Some(ending) = *over.borrow_and_update() {
+            break ending;
+        }
+        if over.changed().await.is_err() {
+            // Nobody is left who could say so.
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::time::sleep(shutdown::random_part(SPREAD)).await;
+    ending
 }
 
 /// Reads what is there; 0 bytes are the end.

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::admission::Authorized;
+use super::chains::Share;
 use super::farewell;
 use super::ownership::Passwords;
 use super::relay::injected_xids;
@@ -43,6 +44,8 @@ pub(crate) struct Open {
     /// How many packets were injected.
     pub(super) injected: usize,
     pub(super) translator: Option<Arc<Translator>>,
+    /// The connection ends when this does.
+    pub(super) share: Box<Share>,
     pub(super) session: Session,
 }
 
@@ -147,7 +150,7 @@ pub(crate) async fn open(
     request: &ConnectRequest,
     (passwords, within): (&Passwords, Duration),
 ) -> Result<Open, OpenError> {
-    let Authorized { mut client, grant } = authorized;
+    let Authorized { mut client, grant, share } = authorized;
     let mut injected = 0;
     let negotiated = async {
         let mut response = tokio::select! {
@@ -167,7 +170,7 @@ pub(crate) async fn open(
         Ok(Session { id: response.session_id(), timeout: response.timeout(), resumed: request.session_id() != 0 })
     };
     match negotiated.await {
-        Ok(session) => Ok(Open { client, upstream, injected, translator: grant.translator(), session }),
+        Ok(session) => Ok(Open { client, upstream, injected, translator: grant.translator(), share, session }),
         Err(error) => {
             // ZooKeeper first: the goodbye takes a moment.
             drop(upstream);

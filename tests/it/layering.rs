@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["credential", "identity", "policy", "reason", "rfc3339", "seal", "secret", "translate", "zk"],
     &["config", "metrics", "shutdown", "store", "telemetry", "tls"],
-    &["snapshot"],
+    &["reload", "snapshot"],
     &["proxy"],
     &["admin", "app", "cli"],
 ];
@@ -24,6 +24,8 @@ const NEIGHBOURS: &[(&str, &[&str])] = &[
     ("config", &["telemetry"]),
     // Stores hold what TLS is made of.
     ("tls", &["store"]),
+    // The one writer of snapshots.
+    ("reload", &["snapshot"]),
     // The composition root starts the admin server, and verbs start the composition root.
     ("app", &["admin"]),
     ("cli", &["app"]),

@@ -3,6 +3,7 @@
 
 mod support;
 
+mod authority;
 mod descriptors;
 mod faults;
 mod handshake;

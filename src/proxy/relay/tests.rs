@@ -11,6 +11,8 @@ struct Bench {
     client: DuplexStream,
     server: DuplexStream,
     drain: Drain,
+    /// The client's authority.
+    over: watch::Sender<Option<Ending>>,
     ending: tokio::task::JoinHandle<Ending>,
 }
 
@@ -23,6 +25,7 @@ impl Bench {
         let ((client, mut near_client), (server, mut near_server)) = (duplex(room), duplex(room));
         let drain = Drain::new(Duration::ZERO);
         let asked = drain.clone();
+        let (sender, over) = watch::channel(None);
         let ending = tokio::spawn(async move {
             let metrics = Arc::new(Metrics::new(&prometheus::Registry::new()).unwrap());
             let nowhere = std::net::SocketAddr::from(([0; 4], 0));
@@ -30,10 +33,10 @@ impl Bench {
             let bounds =
                 Bounds { frame: ROOM, reserve_user: true, x509_auth: X509Auth::Pass, translate: None, advertise: None };
             let answer_within = Duration::from_secs(30);
-            let terms = Terms { bounds, injected, answer_within, drain: asked, metrics, record: &mut record };
+            let terms = Terms { bounds, injected, answer_within, drain: asked, over, metrics, record: &mut record };
             run(&mut near_client, &mut near_server, terms).await
         });
-        Self { client, server, drain, ending }
+        Self { client, server, drain, over: sender, ending }
     }
 
     async fn ending(self) -> Ending {
@@ -112,6 +115,44 @@ async fn at_its_turn_a_connection_takes_the_request_at_hand_to_its_end_and_no_ot
         server.read_to_end(&mut more).await.unwrap();
         assert_eq!(more, b"", "cut at {cut}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_whose_authority_ends_is_let_go_within_the_spread() {
+    let bench = Bench::start(0);
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    let begun = Instant::now();
+    bench.over.send_replace(Some(Ending::CertificateRevoked));
+    assert_eq!(bench.ending.await.unwrap(), Ending::CertificateRevoked);
+    assert!(begun.elapsed() <= SPREAD, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_whose_authority_ends_gets_the_reply_that_it_waits_for_and_asks_no_more() {
+    let mut bench = Bench::start(0);
+    bench.client.write_all(&request(1)).await.unwrap();
+    assert_eq!(read(&mut bench.server, 14).await, request(1));
+    bench.over.send_replace(Some(Ending::CertificateExpired));
+    tokio::time::sleep(SPREAD + Duration::from_secs(1)).await;
+    bench.client.write_all(&request(2)).await.unwrap();
+    assert!(!bench.ending.is_finished());
+    bench.server.write_all(&reply(1)).await.unwrap();
+    assert_eq!(read(&mut bench.client, 20).await, reply(1));
+    let Bench { mut server, ending, .. } = bench;
+    assert_eq!(ending.await.unwrap(), Ending::CertificateExpired);
+    let mut more = Vec::new();
+    server.read_to_end(&mut more).await.unwrap();
+    assert_eq!(more, b"");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_whose_authority_ends_is_cut_if_its_reply_does_not_come() {
+    let mut bench = Bench::start(0);
+    bench.client.write_all(&request(1)).await.unwrap();
+    let begun = Instant::now();
+    bench.over.send_replace(Some(Ending::NoLongerTrusted));
+    assert_eq!(bench.ending.await.unwrap(), Ending::NoLongerTrusted);
+    assert!(begun.elapsed() >= PATIENCE && begun.elapsed() <= SPREAD + PATIENCE, "{:?}", begun.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,12 +2,16 @@
 
 use std::path::Path;
 use std::sync::LazyLock;
+use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, date_time_ymd,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+/// The serial number of alice's certificate.
+const ALICE: [u8; 3] = [0x0a, 0x11, 0xce];
 
 /// Everyone's certificates.
 pub(crate) static PKI: LazyLock<Pki> = LazyLock::new(Pki::new);
@@ -16,7 +20,10 @@ pub(crate) static PKI: LazyLock<Pki> = LazyLock::new(Pki::new);
 pub(crate) const SECRETS: [&str; 2] = ["first-secret-0123456789-0123456789", "second-secret-0123456789-0123456789"];
 
 pub(crate) struct Pki {
+    issuer: Ca,
     ca: String,
+    /// The CA that the server doesn't know.
+    pub(crate) other_ca: String,
     server: Who,
     pub(crate) alice: Who,
     pub(crate) bob: Who,
@@ -51,18 +58,55 @@ impl Pki {
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let mut expired = params("expired");
         expired.not_after = date_time_ymd(2001, 1, 1);
+        let mut alice = params("alice");
+        alice.serial_number = Some(ALICE.to_vec().into());
         let mut two_names = params("two names");
         let uri = |name: &str| SanType::URI(format!("spiffe://example/{name}").try_into().unwrap());
         two_names.subject_alt_names = vec![uri("one"), uri("two")];
         Self {
             server: certify(server, &ca),
-            alice: certify(params("alice"), &ca),
+            alice: certify(alice, &ca),
             bob: certify(params("bob"), &ca),
             expired: certify(expired, &ca),
             stranger: certify(params("stranger"), &other),
             two_names: certify(two_names, &ca),
             ca: ca.pem(),
+            other_ca: other.pem(),
+            issuer: ca,
         }
+    }
+
+    /// A certificate that expires after so long.
+    pub(crate) fn short_lived(&self, life: Duration) -> Who {
+        let mut params = params("short-lived");
+        params.not_after = (SystemTime::now() + life).into();
+        certify(params, &self.issuer)
+    }
+
+    /// The CA's list of revoked certificates: nobody, or alice.
+    pub(crate) fn crl(&self, number: u64, alice: bool) -> String {
+        let revoked = RevokedCertParams {
+            serial_number: ALICE.to_vec().into(),
+            revocation_time: date_time_ymd(2020, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let params = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(2090, 1, 1),
+            crl_number: number.into(),
+            issuing_distribution_point: None,
+            revoked_certs: alice.then_some(revoked).into_iter().collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.issuer).unwrap().pem().unwrap()
+    }
+
+    /// A server's certificate and key that nobody has seen yet.
+    pub(crate) fn renewed_server(&self) -> String {
+        let mut params = params("renewed");
+        params.subject_alt_names = vec![SanType::DnsName("localhost".try_into().unwrap())];
+        certify(params, &self.issuer).pem
     }
 
     /// Writes what a server needs: `server.pem`, `trust.pem` and `secret`.
@@ -93,7 +137,7 @@ fn params(name: &str) -> CertificateParams {
 fn ca(name: &str) -> Ca {
     let mut params = params(name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct Proxy {
     stops: mpsc::Sender<&'static str>,
     running: JoinHandle<io::Result<()>>,
     log: Log,
-    _files: TempDir,
+    files: TempDir,
 }
 
 impl Proxy {
@@ -54,8 +54,13 @@ impl Proxy {
             stops,
             running,
             log,
-            _files: setup.directory,
+            files: setup.directory,
         }
+    }
+
+    /// Replaces a file that it was started with.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.files.path().join(name), text).unwrap();
     }
 
     /// Waits until it is ready to serve.

@@ -1,0 +1,123 @@
+//! Authority ends when it ends: live connections are judged again, and a reload as such disturbs nobody.
+
+use std::time::Duration;
+
+use crate::support::client::Client;
+use crate::support::pki::{PKI, Who};
+use crate::support::proxy::Proxy;
+use crate::support::setup::Setup;
+use crate::support::upstream::{Server, Upstream};
+use crate::support::wire::{self, op};
+
+/// A server that answers whatever it is asked.
+async fn answering() -> Upstream {
+    Upstream::scripted(async |mut server: Server| {
+        server.open().await;
+        while let Some(frame) = server.frame().await {
+            server.send(&wire::reply(wire::xid(&frame), 0, b"answer")).await;
+        }
+    })
+    .await
+}
+
+async fn start(upstream: &Upstream, keys: &[(&str, &str)]) -> Proxy {
+    let setup = Setup::new(upstream).set("reload.interval", "100ms");
+    std::fs::write(setup.directory.path().join("ca.crl"), PKI.crl(1, false)).unwrap();
+    Proxy::with(keys.iter().fold(setup, |setup, (key, value)| setup.set(key, value))).await
+}
+
+async fn connect(proxy: &Proxy, who: &Who) -> Client {
+    let mut client = Client::connect(proxy.address, who).await;
+    client.send(&wire::hello()).await;
+    client.welcome().await;
+    client
+}
+
+/// Asks for something and gets it.
+async fn works(client: &mut Client, xid: i32) {
+    client.ask(xid, op::GET_DATA, b"").await;
+}
+
+async fn judged(proxy: &Proxy, trigger: &str, result: &str, connections: f64) {
+    let sample = format!("zoogate_connections_revalidated_total{{result=\"{result}\",trigger=\"{trigger}\"}}");
+    proxy.admin.becomes(&sample, connections).await;
+}
+
+#[tokio::test]
+async fn a_connection_ends_with_its_certificate() {
+    let upstream = answering().await;
+    let proxy = start(&upstream, &[]).await;
+    let short_lived = connect(&proxy, &PKI.short_lived(Duration::from_secs(4))).await;
+    let mut bob = connect(&proxy, &PKI.bob).await;
+    short_lived.goodbye().await;
+    judged(&proxy, "expiry", "closed", 1.0).await;
+    works(&mut bob, 1).await;
+    bob.hang_up().await;
+    proxy.finish(&["certificate_expired", "client_closed"]).await;
+}
+
+#[tokio::test]
+async fn a_margin_ends_it_earlier() {
+    let upstream = answering().await;
+    let proxy = start(&upstream, &[("tls.expiry_margin", "1h")]).await;
+    let client = connect(&proxy, &PKI.short_lived(Duration::from_secs(3500))).await;
+    client.goodbye().await;
+    proxy.finish(&["certificate_expired"]).await;
+}
+
+#[tokio::test]
+async fn a_revoked_client_is_cut_off_and_the_others_stay() {
+    let upstream = answering().await;
+    let proxy = start(&upstream, &[("tls.crls", "ca.crl")]).await;
+    let alice = connect(&proxy, &PKI.alice).await;
+    let mut bob = connect(&proxy, &PKI.bob).await;
+    proxy.write("ca.crl", &PKI.crl(2, true));
+    alice.goodbye().await;
+    judged(&proxy, "reload", "closed", 1.0).await;
+    judged(&proxy, "reload", "kept", 1.0).await;
+    works(&mut bob, 1).await;
+    bob.hang_up().await;
+    proxy.finish(&["certificate_revoked", "client_closed"]).await;
+}
+
+#[tokio::test]
+async fn a_ca_that_is_trusted_no_more_takes_its_clients_along() {
+    let upstream = answering().await;
+    let proxy = start(&upstream, &[]).await;
+    let alice = connect(&proxy, &PKI.alice).await;
+    proxy.write("trust.pem", &PKI.other_ca);
+    alice.goodbye().await;
+    let stranger = connect(&proxy, &PKI.stranger).await;
+    stranger.hang_up().await;
+    proxy.finish(&["no_longer_trusted", "client_closed"]).await;
+}
+
+#[tokio::test]
+async fn who_only_observes_hears_of_it_and_closes_nothing() {
+    let upstream = answering().await;
+    let proxy = start(&upstream, &[("tls.crls", "ca.crl"), ("tls.revalidate", "observe")]).await;
+    let mut alice = connect(&proxy, &PKI.alice).await;
+    proxy.write("ca.crl", &PKI.crl(2, true));
+    judged(&proxy, "reload", "observed", 1.0).await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    works(&mut alice, 1).await;
+    alice.hang_up().await;
+    proxy.finish(&["client_closed"]).await;
+}
+
+#[tokio::test]
+async fn a_reload_as_such_disturbs_nobody() {
+    let upstream = answering().await;
+    let proxy = start(&upstream, &[]).await;
+    let mut alice = connect(&proxy, &PKI.alice).await;
+    proxy.write("server.pem", &PKI.renewed_server());
+    proxy.admin.becomes("zoogate_reload_total{material=\"key_store\",result=\"ok\"}", 1.0).await;
+    judged(&proxy, "reload", "kept", 1.0).await;
+    works(&mut alice, 1).await;
+    let status = proxy.admin.get("/status").await.1;
+    assert!(status.contains("CN=renewed"), "{status}");
+    let bob = connect(&proxy, &PKI.bob).await;
+    bob.hang_up().await;
+    alice.hang_up().await;
+    proxy.finish(&["client_closed", "client_closed"]).await;
+}
