@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build test demo check setup setup-demo lint ci clean
+.PHONY: help build test test-matrix demo check setup setup-matrix setup-demo lint ci clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -13,14 +13,20 @@ build: ## the program, target/release/zoogate
 	cargo build --release --locked --bin zoogate
 
 test: setup ## all tests, with real ZooKeeper servers and real clients
-	cargo test --locked
+	ZOOKEEPER_VERSIONS="$${ZOOKEEPER_VERSIONS:-3.4.14 3.6.4 3.9.5}" cargo test --locked
+
+test-matrix: setup-matrix ## zoogate in front of a server of every line, 3.4 to 3.9
+	ZOOKEEPER_VERSIONS="3.4.14 3.5.10 3.6.4 3.7.2 3.8.6 3.9.5" cargo test --locked --test matrix
 
 demo: setup-demo ## ZooKeeper behind zoogate on this machine, to look at; Ctrl-C ends it
 	cargo build --locked --bin zoogate
 	deploy/demo/demo.sh
 
-setup: ## what the tests need: Java, ZooKeeper 3.8 and 3.9, kazoo, the C client
+setup: ## what the tests need: Java, ZooKeeper 3.4, 3.6, 3.8 and 3.9, kazoo, the C client
 	@tests/setup/setup.sh test
+
+setup-matrix: ## the same with every line of ZooKeeper
+	@tests/setup/setup.sh matrix
 
 setup-demo: ## what the demo needs: Java, ZooKeeper 3.9, kazoo
 	@tests/setup/setup.sh demo

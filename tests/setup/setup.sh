@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Prepares what the tests (`setup.sh test`) or the demo (`setup.sh demo`) need, into target/.
+# Prepares what the tests (`setup.sh test`), the tests on every line of ZooKeeper (`setup.sh matrix`) or the demo
+# (`setup.sh demo`) need, into target/.
 #
 # Safe to run again: what is there already is left alone, and then this takes less than a second. Only missing
 # Debian packages are installed, by apt-get, with sudo when not root.
@@ -8,6 +9,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 here=tests/setup
 purpose=${1:-test}
+# The oldest line, one in the middle, and the newest two.
+test_versions=(3.4.14 3.6.4 3.8.6 3.9.5)
+matrix_versions=(3.4.14 3.5.10 3.6.4 3.7.2 3.8.6 3.9.5)
 started=$SECONDS
 
 say() { printf '\033[1msetup:\033[0m %s\n' "$*"; }
@@ -37,7 +41,7 @@ missing_packages() {
   have_jdk || echo default-jdk-headless
   have mvn || echo maven
   have_venv || echo python3 python3-venv
-  if [ "$purpose" = test ]; then
+  if [ "$purpose" != demo ]; then
     [ -e /usr/include/openssl/ssl.h ] || echo libssl-dev
   fi
 }
@@ -66,6 +70,11 @@ class_path_is_good() {
   local file=$1 jar
   [ -s "$file" ] && [ ! "$here/zookeeper.pom.xml" -nt "$file" ] || return 1
   while IFS= read -r -d : jar; do [ -e "$jar" ] || return 1; done <<<"$(<"$file"):"
+}
+
+fetch_zookeepers() {
+  local version
+  for version in "$@"; do fetch_zookeeper "$version"; done
 }
 
 fetch_zookeeper() {
@@ -105,10 +114,10 @@ java_client() {
 # ── main ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 case "$purpose" in
-  test)
+  test | matrix)
     install_packages
-    fetch_zookeeper 3.8.6
-    fetch_zookeeper 3.9.5
+    fetch_zookeepers "${test_versions[@]}"
+    [ "$purpose" = test ] || fetch_zookeepers "${matrix_versions[@]}"
     python_client
     java_client
     "$here/c_client.sh"
@@ -118,6 +127,6 @@ case "$purpose" in
     fetch_zookeeper 3.9.5
     python_client
     ;;
-  *) die "usage: setup.sh test|demo" ;;
+  *) die "usage: setup.sh test|matrix|demo" ;;
 esac
 say "ready for the $purpose ($((SECONDS - started)) s)"

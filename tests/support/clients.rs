@@ -1,10 +1,10 @@
 //! Programs written against other client libraries, as child processes.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -43,10 +43,46 @@ pub fn kazoo(address: SocketAddr, pki: &Pki, alice: &Persona, bob: &Persona) -> 
 }
 
 fn persona(pki: &Pki, persona: &Persona) -> Value {
-    let tls = persona
-        .certificate
-        .map(|name| [pki.path("ca.crt"), pki.path(&format!("{name}.crt")), pki.path(&format!("{name}.key"))]);
-    json!({ "tls": tls, "digest": persona.digest })
+    json!({ "tls": persona.certificate.map(|name| tls_files(pki, name)), "digest": persona.digest })
+}
+
+/// What Python clients need to be `name` by TLS: CA, certificate, key.
+pub fn tls_files(pki: &Pki, name: &str) -> [PathBuf; 3] {
+    [pki.path("ca.crt"), pki.path(&format!("{name}.crt")), pki.path(&format!("{name}.key"))]
+}
+
+/// A Python client that does as it is told, one line at a time; killed when dropped.
+pub struct Puppet {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Puppet {
+    /// Starts a script of `tests/clients/python`.
+    pub fn start(script: &str, arguments: &Value) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/python").join(script);
+        let mut command = Command::new(set_up("venv/bin/python"));
+        command.arg(path).arg(arguments.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        Self { child, stdin, stdout: BufReader::new(stdout) }
+    }
+
+    /// Says a line and returns the answer. The script has deadlines of its own.
+    pub fn ask(&mut self, line: &str) -> Value {
+        writeln!(self.stdin, "{line}").unwrap();
+        let mut answer = String::new();
+        self.stdout.read_line(&mut answer).unwrap();
+        serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{line}: {error}: {answer:?}"))
+    }
+}
+
+impl Drop for Puppet {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// A Java virtual machine with the class path of a ZooKeeper version, and TLS flags for the client `name` if any.

@@ -112,13 +112,18 @@ impl Gate {
     /// is ready.
     pub fn start(yaml: &str) -> Self {
         let mut gate = Self::spawn(yaml);
-        let ready = wait_for(|| {
-            let ended = gate.child.try_wait().unwrap();
-            assert!(ended.is_none(), "zoogate ended at once ({ended:?}): {}", gate.output());
-            gate.get("/readyz").filter(|(status, _)| *status == 200)
-        });
-        assert!(ready.is_some(), "zoogate is not ready: {:?}\n{}", gate.get("/readyz"), gate.output());
+        gate.wait_until_ready();
         gate
+    }
+
+    /// Waits until it is ready for clients.
+    pub fn wait_until_ready(&mut self) {
+        let ready = wait_for(|| {
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none(), "zoogate ended at once ({ended:?}): {}", self.output());
+            self.get("/readyz").filter(|(status, _)| *status == 200)
+        });
+        assert!(ready.is_some(), "zoogate is not ready: {:?}\n{}", self.get("/readyz"), self.output());
     }
 
     /// Starts a gate like [`Gate::start`], but does not wait for anything.
@@ -126,17 +131,33 @@ impl Gate {
         let dir = TempDir::with_prefix("zoogate-run-").unwrap();
         let (address, admin) = (free_address(), free_address());
         let config = dir.path().join("zoogate.yaml");
-        let yaml = yaml.replace("LISTEN", &address.to_string()).replace("ADMIN", &admin.to_string());
-        fs::write(&config, yaml).unwrap();
-        let output = File::create(dir.path().join("output")).unwrap();
-        let child = zoogate(&["run", "--config"])
-            .arg(&config)
-            .stdin(Stdio::null())
-            .stdout(output.try_clone().unwrap())
-            .stderr(output)
-            .spawn()
-            .unwrap();
+        fs::write(&config, placed(yaml, address, admin)).unwrap();
+        let child = launch(&dir);
         Self { child, dir, address, admin, expected: Vec::new(), checked: false }
+    }
+
+    /// Kills the process, as a crash would.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Stops it as an operator would, and checks the exit code. It may be started again.
+    pub fn stop(&mut self) {
+        self.signal("TERM");
+        let status = self.wait();
+        assert!(status.success(), "zoogate ended with {status}: {}", self.output());
+    }
+
+    /// Starts a stopped gate again, at the same addresses, with the files as they are now; its log goes on.
+    pub fn restart(&mut self) {
+        self.child = launch(&self.dir);
+        self.wait_until_ready();
+    }
+
+    /// Replaces the configuration, as [`Gate::start`] takes it; for the next start.
+    pub fn reconfigure(&self, yaml: &str) {
+        fs::write(self.config_file(), placed(yaml, self.address, self.admin)).unwrap();
     }
 
     /// Where clients connect.
@@ -204,9 +225,7 @@ impl Gate {
 
     /// Stops it as an operator would, and checks exit code and log.
     pub fn finish(mut self) {
-        self.signal("TERM");
-        let status = self.wait();
-        assert!(status.success(), "zoogate ended with {status}: {}", self.output());
+        self.stop();
         self.check_log();
     }
 
@@ -233,6 +252,22 @@ impl Drop for Gate {
             self.check_log();
         }
     }
+}
+
+/// A configuration with addresses in their places.
+fn placed(yaml: &str, address: SocketAddr, admin: SocketAddr) -> String {
+    yaml.replace("LISTEN", &address.to_string()).replace("ADMIN", &admin.to_string())
+}
+
+fn launch(dir: &TempDir) -> Child {
+    let output = File::options().append(true).create(true).open(dir.path().join("output")).unwrap();
+    zoogate(&["run", "--config"])
+        .arg(dir.path().join("zoogate.yaml"))
+        .stdin(Stdio::null())
+        .stdout(output.try_clone().unwrap())
+        .stderr(output)
+        .spawn()
+        .unwrap()
 }
 
 /// The file in `deploy/` or elsewhere in the repository.

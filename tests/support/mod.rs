@@ -8,6 +8,7 @@
 
 pub mod clients;
 pub mod der;
+pub mod ensemble;
 pub mod gate;
 pub mod pki;
 pub mod wire;

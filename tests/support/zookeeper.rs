@@ -29,13 +29,14 @@ pub struct ZooKeeperConfig {
     lines: String,
     jvm: Vec<String>,
     secure: Option<SocketAddr>,
+    number: Option<usize>,
 }
 
 impl ZooKeeperConfig {
     /// A server of this version, with the defaults of the distribution but for loopback, SASL for `carol` with the
     /// password `carol-password`, and no admin server.
     pub fn new(version: &'static str, factory: Factory) -> Self {
-        Self { version, factory, lines: String::new(), jvm: Vec::new(), secure: None }
+        Self { version, factory, lines: String::new(), jvm: Vec::new(), secure: None, number: None }
     }
 
     /// Adds a line of zoo.cfg.
@@ -62,9 +63,22 @@ impl ZooKeeperConfig {
             .line("ssl.trustStore.type=PEM")
     }
 
+    /// Makes it a member of an ensemble: its number, and all members' lines `server.N=…`.
+    pub fn member(mut self, number: usize, members: &[String]) -> Self {
+        self.number = Some(number);
+        members.iter().fold(self.line("initLimit=20").line("syncLimit=10"), |config, line| config.line(line))
+    }
+
     /// Starts the server and waits until it serves.
     pub fn start(self) -> ZooKeeper {
-        ZooKeeper::start(self)
+        let mut server = self.spawn();
+        server.wait_until_serving();
+        server
+    }
+
+    /// Starts the server. A member of an ensemble serves when enough others do.
+    pub fn spawn(self) -> ZooKeeper {
+        ZooKeeper::spawn(self)
     }
 }
 
@@ -72,59 +86,57 @@ impl ZooKeeperConfig {
 #[derive(Debug)]
 pub struct ZooKeeper {
     child: Child,
+    command: Command,
     dir: TempDir,
     address: SocketAddr,
     secure: Option<SocketAddr>,
 }
 
 impl ZooKeeper {
-    fn start(config: ZooKeeperConfig) -> Self {
+    fn spawn(config: ZooKeeperConfig) -> Self {
         let dir = TempDir::with_prefix("zoogate-zookeeper-").unwrap();
         let address = free_address();
-        let zoo_cfg = dir.path().join("zoo.cfg");
+        let (zoo_cfg, data) = (dir.path().join("zoo.cfg"), dir.path().join("data"));
         let text = format!(
             "tickTime=500\ndataDir={}\nclientPort={}\nclientPortAddress={}\nadmin.enableServer=false\n\
              authProvider.sasl=org.apache.zookeeper.server.auth.SASLAuthenticationProvider\n{}",
-            dir.path().join("data").display(),
+            data.display(),
             address.port(),
             address.ip(),
             config.lines
         );
         fs::write(&zoo_cfg, text).unwrap();
+        if let Some(number) = config.number {
+            fs::create_dir(&data).unwrap();
+            fs::write(data.join("myid"), number.to_string()).unwrap();
+        }
         let jaas = dir.path().join("jaas.conf");
         let module = "org.apache.zookeeper.server.auth.DigestLoginModule";
         fs::write(&jaas, format!("Server {{ {module} required user_carol=\"carol-password\"; }};\n")).unwrap();
 
-        let class_path = fs::read_to_string(set_up(&format!("zookeeper/{}/cp.txt", config.version))).unwrap();
-        let factory = match config.factory {
-            Factory::Nio => "org.apache.zookeeper.server.NIOServerCnxnFactory",
-            Factory::Netty => "org.apache.zookeeper.server.NettyServerCnxnFactory",
-        };
         let log = File::create(dir.path().join("log")).unwrap();
-        let child = Command::new("java")
-            .args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
-            .arg(format!("-Dzookeeper.serverCnxnFactory={factory}"))
-            .arg(format!("-Djava.security.auth.login.config={}", jaas.display()))
-            .args(&config.jvm)
-            .args(["-cp", class_path.trim(), "org.apache.zookeeper.server.quorum.QuorumPeerMain"])
-            .arg(&zoo_cfg)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .expect("java starts; `make setup` installs it");
-        let mut server = Self { child, dir, address, secure: config.secure };
-        server.wait_until_serving();
-        server
+        let mut command = java_server(&config);
+        command.arg(format!("-Djava.security.auth.login.config={}", jaas.display()));
+        command.arg("org.apache.zookeeper.server.quorum.QuorumPeerMain").arg(&zoo_cfg);
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        let child = command.spawn().expect("java starts; `make setup` installs it");
+        Self { child, command, dir, address, secure: config.secure }
     }
 
-    fn wait_until_serving(&mut self) {
+    /// Waits until it answers as a server that opens sessions.
+    pub fn wait_until_serving(&mut self) {
         let serving = wait_for(|| {
             let ended = self.child.try_wait().unwrap();
             assert!(ended.is_none(), "ZooKeeper ended at once ({ended:?}): {}", self.log());
-            four_letter_word(self.address, "srvr").filter(|answer| answer.contains("Mode: "))
+            self.mode()
         });
         assert!(serving.is_some(), "ZooKeeper does not serve: {}", self.log());
+    }
+
+    /// `leader`, `follower` or `standalone`; `None` while it does not serve.
+    pub fn mode(&self) -> Option<String> {
+        let answer = four_letter_word(self.address, "srvr")?;
+        answer.lines().find_map(|line| line.strip_prefix("Mode: ")).map(str::to_owned)
     }
 
     /// Where the plaintext client port is.
@@ -147,12 +159,34 @@ impl ZooKeeper {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+
+    /// Starts a killed server again, with its data, and waits until it serves.
+    pub fn restart(&mut self) {
+        self.child = self.command.spawn().unwrap();
+        self.wait_until_serving();
+    }
 }
 
 impl Drop for ZooKeeper {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// A virtual machine for this server, but for what it is to run.
+fn java_server(config: &ZooKeeperConfig) -> Command {
+    let class_path = fs::read_to_string(set_up(&format!("zookeeper/{}/cp.txt", config.version))).unwrap();
+    let factory = match config.factory {
+        Factory::Nio => "org.apache.zookeeper.server.NIOServerCnxnFactory",
+        Factory::Netty => "org.apache.zookeeper.server.NettyServerCnxnFactory",
+    };
+    let mut command = Command::new("java");
+    command.args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", class_path.trim()]);
+    command.arg(format!("-Dzookeeper.serverCnxnFactory={factory}"));
+    // 3.4 looks for log4j's beans otherwise, and ends without them.
+    command.arg("-Dzookeeper.jmx.log4j.disable=true");
+    command.args(&config.jvm);
+    command
 }
 
 /// Sends a four-letter word in plaintext and returns the answer; `None` if nobody listens.
