@@ -93,7 +93,7 @@ impl Connection<'_> {
         let request = match self.gate.passwords.claim(&authorized.grant, &request) {
             Ok(request) => request,
             Err(refusal) => {
-                let error = self.not_owner(request.session_id(), refusal);
+                let error = self.not_owner(&authorized, request.session_id(), refusal);
                 session::refuse(authorized, &request, within).await;
                 return Err(error.into());
             }
@@ -183,8 +183,9 @@ impl Connection<'_> {
         self.record.admitted(identity).map(|client| self.gate.roster.enter(client))
     }
 
-    fn not_owner(&self, id: i64, refusal: SessionRefusal) -> OpenError {
-        let owner = self.gate.roster.owner(id);
+    fn not_owner(&self, authorized: &Authorized, id: i64, refusal: SessionRefusal) -> OpenError {
+        let own = authorized.grant.names().first().map(Identity::as_str);
+        let owner = self.gate.roster.owner(id).filter(|owner| Some(&**owner) != own);
         let refusal = if owner.is_some() { SessionRefusal::OtherIdentity } else { refusal };
         self.gate.metrics.session_refused(refusal);
         OpenError::NotOwner { id, refusal, owner }
