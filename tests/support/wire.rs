@@ -21,6 +21,7 @@ pub mod op {
     pub const GET_ACL: i32 = 6;
     pub const SET_ACL: i32 = 7;
     pub const GET_CHILDREN: i32 = 8;
+    pub const SYNC: i32 = 9;
     pub const PING: i32 = 11;
     pub const CHECK: i32 = 13;
     pub const MULTI: i32 = 14;
