@@ -30,12 +30,20 @@ fn moves(ensemble: &mut Ensemble, arguments: &Value) -> Vec<(String, Value)> {
     for who in ["server", "front", "leader"] {
         let victim = if who == "leader" { ensemble.leader() } else { at };
         let is_gate = who == "front" && !ensemble.gates.is_empty();
-        if is_gate { ensemble.gates[victim].kill() } else { ensemble.servers[victim].kill() }
+        if is_gate {
+            ensemble.gates[victim].kill()
+        } else {
+            ensemble.servers[victim].kill()
+        }
         seen.push((format!("change as the {who} dies"), client.ask(&format!("change {who}-died"))));
         let mut settled = client.ask("settle");
         let port = settled.as_object_mut().unwrap().remove("port").unwrap().as_u64().expect("a port");
         seen.push((format!("after the {who}'s death"), settled));
-        if is_gate { ensemble.gates[victim].restart() } else { ensemble.servers[victim].restart() }
+        if is_gate {
+            ensemble.gates[victim].restart()
+        } else {
+            ensemble.servers[victim].restart()
+        }
         at = ensemble.index_of(port.try_into().unwrap());
         seen.push((format!("change when the {who} is back"), client.ask(&format!("change {who}-back"))));
     }

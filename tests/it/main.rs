@@ -11,6 +11,7 @@ mod hostile;
 mod layering;
 mod limits;
 mod logs;
+mod ownership;
 mod relay;
 mod session;
 mod shutdown;
