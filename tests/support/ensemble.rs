@@ -16,7 +16,7 @@ pub struct Ensemble {
 
 impl Ensemble {
     /// Three servers without gates, with a leader.
-    pub fn plain(version: &'static str, factory: Factory) -> Self {
+    pub fn plain(version: &str, factory: Factory) -> Self {
         let quorum = |number: usize| format!("server.{number}={}:{}", free_address(), free_address().port());
         let members: Vec<String> = (1..=3).map(quorum).collect();
         // Long sessions: a machine with other work must not let them expire while a leader is elected.
@@ -30,7 +30,7 @@ impl Ensemble {
     }
 
     /// Three servers with a gate each, which have one secret and the lines `more` in their configuration.
-    pub fn gated(version: &'static str, factory: Factory, pki: &Pki, more: &str) -> Self {
+    pub fn gated(version: &str, factory: Factory, pki: &Pki, more: &str) -> Self {
         let mut ensemble = Self::plain(version, factory);
         let gate = |server: &ZooKeeper| Gate::start(&(Gate::config(pki, server.address()) + more));
         ensemble.gates = ensemble.servers.iter().map(gate).collect();

@@ -24,7 +24,7 @@ pub enum Factory {
 /// What to start. [`ZooKeeperConfig::start`] starts it.
 #[derive(Clone, Debug)]
 pub struct ZooKeeperConfig {
-    version: &'static str,
+    version: String,
     factory: Factory,
     lines: String,
     jvm: Vec<String>,
@@ -35,8 +35,8 @@ pub struct ZooKeeperConfig {
 impl ZooKeeperConfig {
     /// A server of this version, with the defaults of the distribution but for loopback, SASL for `carol` with the
     /// password `carol-password`, and no admin server.
-    pub fn new(version: &'static str, factory: Factory) -> Self {
-        Self { version, factory, lines: String::new(), jvm: Vec::new(), secure: None, number: None }
+    pub fn new(version: &str, factory: Factory) -> Self {
+        Self { version: version.to_owned(), factory, lines: String::new(), jvm: Vec::new(), secure: None, number: None }
     }
 
     /// Adds a line of zoo.cfg.
