@@ -3,6 +3,7 @@
 //! `ZOOKEEPER_VERSIONS="3.4.14 3.9.5"` chooses the versions; without it, all that are set up are taken.
 //! `make test-matrix` sets up and takes one of each line.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on stops there")]
+#![allow(clippy::print_stdout, reason = "shown only when a row fails, whose own message does not say where it is")]
 
 mod support;
 
@@ -24,8 +25,11 @@ struct Case<'a> {
     gate: Gate,
 }
 
+/// What shows that a promise is kept.
+type Shows = fn(&Case<'_>);
+
 /// Each row is a promise, and what shows that it is kept.
-const ROWS: &[(&str, fn(&Case<'_>))] = &[
+const ROWS: &[(&str, Shows)] = &[
     ("the gate is ready and names the version", is_ready),
     ("`check --upstream` names the version", check_names_the_version),
     ("`srvr` is answered inside TLS", answers_srvr),
@@ -124,7 +128,6 @@ fn holds_on(factory: Factory) {
         let server = ZooKeeperConfig::new(&version, factory).start();
         let case = Case { version: &version, pki: &pki, gate: Gate::in_front_of(server.address(), &pki) };
         for (promise, shows) in ROWS {
-            // A failing row's own message does not say where it is.
             println!("{version} {factory:?}: {promise}");
             shows(&case);
         }
