@@ -14,12 +14,13 @@ pub mod pki;
 pub mod wire;
 pub mod zookeeper;
 
-use std::collections::HashSet;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
 
 /// How long a test waits for something that must happen, before it fails.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -31,23 +32,32 @@ pub fn set_up(name: &str) -> PathBuf {
     path
 }
 
-/// A loopback address that nothing listens on and that no other test of this process gets.
+/// A loopback address that nothing listens on and that no other test gets, of this process or another, as long as this
+/// one runs: servers listen on it long after they were given it, and end and start again.
 ///
 /// Taken from below Linux' range of ephemeral ports, or an outgoing connection could own it before its server does.
 pub fn free_address() -> SocketAddr {
-    static TAKEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
-    let mut taken = TAKEN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let taken = taken.get_or_insert_default();
-    let start = std::process::id() as u16 % 12_000;
+    static RESERVED: Mutex<Vec<Socket>> = Mutex::new(Vec::new());
+    // Processes that start together have numbers that are close together.
+    let start = std::process::id() * 7_919 % 12_000;
     for step in 0..12_000 {
-        let port = 20_000 + (start + step) % 12_000;
+        let port = u16::try_from(20_000 + (start + step) % 12_000).unwrap();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        if !taken.contains(&port) && TcpListener::bind(address).is_ok() {
-            taken.insert(port);
+        if let Some(socket) = reserve(address) {
+            RESERVED.lock().unwrap_or_else(PoisonError::into_inner).push(socket);
             return address;
         }
     }
     panic!("no free port on loopback between 20000 and 32000");
+}
+
+/// Binds a socket that never listens. It is bound for itself alone, so it fails beside any other; then it suffers others
+/// with SO_REUSEADDR beside it, as servers have (Java's, Rust's).
+fn reserve(address: SocketAddr) -> Option<Socket> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&address.into()).ok()?;
+    socket.set_reuse_address(true).unwrap();
+    Some(socket)
 }
 
 /// Polls until `probe` gives something; `None` when [`PATIENCE`] has run out.
