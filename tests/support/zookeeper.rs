@@ -128,7 +128,8 @@ impl ZooKeeper {
         let serving = wait_for(|| {
             let ended = self.child.try_wait().unwrap();
             assert!(ended.is_none(), "ZooKeeper ended at once ({ended:?}): {}", self.log());
-            self.mode()
+            // The secure port is opened last.
+            self.mode().filter(|_| self.secure.is_none_or(|secure| TcpStream::connect(secure).is_ok()))
         });
         assert!(serving.is_some(), "ZooKeeper does not serve: {}", self.log());
     }
