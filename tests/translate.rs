@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use sequence::{Burst, ROOT, Sequence};
+use support::clients::{java_native_acls, kazoo_native_acls};
 use support::der;
 use support::gate::{Gate, identities};
 use support::pki::{Certified, Pki, Profile};
@@ -156,4 +157,54 @@ fn every_reply_about_acls_is_that_of_native_tls_on_3_8() {
 #[test]
 fn every_reply_about_acls_is_that_of_native_tls_on_3_9() {
     every_reply_is_native("3.9.5");
+}
+
+/// What a program prints, first before ZooKeeper's own TLS, then before stock servers of all lines behind a gate.
+fn prints_the_same(pki: &Pki, program: impl Fn(SocketAddr) -> Vec<(String, String)>) {
+    let native = ZooKeeperConfig::new("3.9.5", Factory::Netty).secure(pki).start();
+    let expected = program(native.secure_address());
+    assert!(expected.len() > 20, "{expected:?}");
+    for version in ["3.4.14", "3.6.4", "3.8.6", "3.9.5"] {
+        // 3.4 looks for log4j's beans otherwise, and ends without them.
+        let stock = ZooKeeperConfig::new(version, Factory::Nio).jvm("-Dzookeeper.jmx.log4j.disable=true").start();
+        let gate = translating(pki, stock.address());
+        let found = program(gate.address());
+        for (found, expected) in found.iter().zip(&expected) {
+            assert_eq!(found, expected, "{version}");
+        }
+        assert_eq!(found.len(), expected.len(), "{version}");
+        gate.finish();
+    }
+}
+
+/// Bob's colleague, whose name breaks the syntax of everything that names are written into.
+fn with_carol(pki: &Pki) -> [String; 2] {
+    let subject = der::name(&[("2.5.4.10", "Acme, \"Inc.\": ' $(id)/%2C"), ("2.5.4.3", "carol=c")]);
+    let carol = pki.ca.issue(&Profile::client(subject));
+    pki.save("carol", &carol);
+    let ids = identities(pki, &[&pki.alice.der, &carol.der]).into_iter().map(|ids| ids.unwrap().x509);
+    ids.collect::<Vec<_>>().try_into().unwrap()
+}
+
+#[test]
+fn a_java_program_for_native_acls_runs_unchanged() {
+    let pki = Pki::new();
+    let [alice, carol] = with_carol(&pki);
+    pki.java_trust_store();
+    for name in ["alice", "carol"] {
+        pki.java_key_store(name);
+    }
+    prints_the_same(&pki, |address| java_native_acls(&pki, address, ("alice", &alice), ("carol", &carol)));
+}
+
+#[test]
+fn a_kazoo_program_for_native_acls_runs_unchanged() {
+    let pki = Pki::new();
+    let [alice, carol] = with_carol(&pki);
+    // Native servers write characters beyond U+FFFF in a way that kazoo can't read.
+    let mut strangers = names(&pki, &clients(&pki));
+    strangers.retain(|name| name.chars().all(|c| u32::from(c) <= 0xffff));
+    prints_the_same(&pki, |address| {
+        kazoo_native_acls(&pki, address, [("alice", &alice), ("carol", &carol)], &strangers)
+    });
 }

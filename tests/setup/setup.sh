@@ -102,13 +102,15 @@ python_client() {
 }
 
 java_client() {
-  local source=tests/clients/java/org/apache/zookeeper/GateClient.java classes=target/clients/java
-  [ "$classes/org/apache/zookeeper/GateClient.class" -nt "$source" ] && return
-  say "compiling the Java client"
-  mkdir -p "$classes"
+  local source=tests/clients/java classes=target/clients/java
+  [ -e "$classes" ] && [ -z "$(find "$source" -newer "$classes" -type f)" ] && return
+  say "compiling the Java clients"
+  rm -rf "$classes" "$classes.new"
+  mkdir -p "$classes.new"
   # Against 3.8, so that one set of classes runs on both versions' jars.
-  javac -Xlint:all,-classfile,-options -Werror --release 17 -proc:none -cp "$(<target/zookeeper/3.8.6/cp.txt)" -d "$classes" "$source" \
-    || die "the Java client does not compile"
+  javac -Xlint:all,-classfile,-options -Werror --release 17 -proc:none -cp "$(<target/zookeeper/3.8.6/cp.txt)" -d "$classes.new" "$source"/org/apache/zookeeper/*.java \
+    || die "the Java clients do not compile"
+  mv "$classes.new" "$classes"
 }
 
 # ── main ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -117,6 +117,42 @@ pub fn java_client(mut jvm: Command, address: SocketAddr, root: &str, digest: Op
     steps(&run(jvm.args(["org.apache.zookeeper.GateClient", &servers, root]).args(digest)))
 }
 
+/// Who takes part in a story about `x509` ids: a name in a [`Pki`], and the id of its certificate.
+pub type Person<'a> = (&'a str, &'a str);
+
+/// Runs the Java program for native `x509` ACLs; returns its lines `step<TAB>outcome`. The key stores of both, and the
+/// trust store, must have been made.
+pub fn java_native_acls(pki: &Pki, address: SocketAddr, alice: Person<'_>, bob: Person<'_>) -> Vec<(String, String)> {
+    let mut jvm = java("3.9.5", pki, None);
+    jvm.args(["org.apache.zookeeper.NativeAcls", &address.to_string(), "/program"]);
+    jvm.arg(pki.path("trust.jks")).arg(STORE_PASSWORD);
+    for (name, id) in [alice, bob] {
+        jvm.arg(pki.path(&format!("{name}.jks"))).arg(id);
+    }
+    steps(&run(&mut jvm))
+}
+
+/// Runs the kazoo program for native `x509` ACLs; returns its transcript, a list of `[step, outcome]`. `strangers` are
+/// more ids to write and read.
+pub fn kazoo_native_acls(
+    pki: &Pki,
+    address: SocketAddr,
+    people: [Person<'_>; 2],
+    strangers: &[String],
+) -> Vec<(String, String)> {
+    let [alice, bob] = people.map(|(name, id)| {
+        let files = ["ca.crt".to_owned(), format!("{name}.crt"), format!("{name}.key")];
+        json!({ "tls": files.map(|file| pki.path(&file)), "id": id })
+    });
+    let arguments = json!({
+        "hosts": address.to_string(), "root": "/script", "alice": alice, "bob": bob, "strangers": strangers,
+    });
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/python/native_acls.py");
+    let output = run(Command::new(set_up("venv/bin/python")).arg(script).arg(arguments.to_string()));
+    let transcript: Vec<(String, Value)> = serde_json::from_str(&output).unwrap();
+    transcript.into_iter().map(|(step, outcome)| (step, outcome.to_string())).collect()
+}
+
 /// Types lines into `zkCli.sh`, and returns all that it printed.
 pub fn zk_cli(mut jvm: Command, address: SocketAddr, lines: &[&str]) -> String {
     jvm.args(["org.apache.zookeeper.ZooKeeperMain", "-waitforconnection", "-server", &address.to_string()]);
