@@ -3,10 +3,16 @@
 
 mod support;
 
+#[path = "translate/names.rs"]
+mod names;
 #[path = "translate/outcome.rs"]
 mod outcome;
+#[path = "translate/rotation.rs"]
+mod rotation;
 #[path = "translate/sequence.rs"]
 mod sequence;
+#[path = "translate/size.rs"]
+mod size;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -22,11 +28,23 @@ use support::zookeeper::{Factory, ZooKeeperConfig};
 const RUNS: u64 = 3;
 const BURSTS: usize = 40;
 
-/// A gate with translation. It connects from the address that clients come from, for ids of the scheme `ip`.
-fn translating(pki: &Pki, upstream: SocketAddr) -> Gate {
+/// The YAML of a gate with translation. It connects from the address that clients come from, for ids of the scheme `ip`.
+fn translating_yaml(pki: &Pki, upstream: SocketAddr) -> String {
     let upstream_line = format!("  address: {upstream}\n");
     let yaml = Gate::config(pki, upstream).replace(&upstream_line, &format!("{upstream_line}  source: system\n"));
-    Gate::start(&format!("{yaml}acl: {{ translate: on }}\n"))
+    format!("{yaml}acl: {{ translate: on }}\n")
+}
+
+fn translating(pki: &Pki, upstream: SocketAddr) -> Gate {
+    Gate::start(&translating_yaml(pki, upstream))
+}
+
+/// Body of a setACL request.
+fn set_acl(path: &str, acl: &[(i32, &str, &str)], version: i32) -> Vec<u8> {
+    // A create has data before the ACL, and flags where this has the version.
+    let create = wire::create(path, acl, version);
+    let path = wire::string(path);
+    [&path[..], &create[path.len() + wire::buffer(b"").len()..]].concat()
 }
 
 /// A server that has the extended types of znodes and reaps nothing.
