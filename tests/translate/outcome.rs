@@ -3,10 +3,20 @@
 use super::sequence::{NONE, Request};
 use super::support::wire::{Fields, Reply, join_surrogates, op};
 
-/// Tells a reply to a request. With `unordered`, ids are sorted: a server keeps those of a connection in a set, and
-/// expands `auth` in that set's order.
-pub(crate) fn tell(request: &Request, reply: &Reply, session: i64, unordered: bool) -> String {
-    let mut teller = Teller { fields: Fields(&reply.body), session, unordered };
+/// How exactly ACLs are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Acls {
+    /// As they came.
+    InOrder,
+    /// Sorted: a server keeps the ids of a connection in a set, and expands `auth` in that set's order.
+    Sorted,
+    /// Sorted, and each entry once: a gate with two secrets can't tell one entry of each from the same entry twice.
+    Once,
+}
+
+/// Tells a reply to a request.
+pub(crate) fn tell(request: &Request, reply: &Reply, session: i64, acls: Acls) -> String {
+    let mut teller = Teller { fields: Fields(&reply.body), session, acls };
     let told = match reply.error {
         0 => teller.body(request.opcode),
         error => format!("error {error}"),
@@ -18,7 +28,7 @@ pub(crate) fn tell(request: &Request, reply: &Reply, session: i64, unordered: bo
 struct Teller<'a> {
     fields: Fields<'a>,
     session: i64,
-    unordered: bool,
+    acls: Acls,
 }
 
 impl Teller<'_> {
@@ -29,15 +39,15 @@ impl Teller<'_> {
             op::EXISTS | op::SET_DATA | op::SET_ACL => self.stat(),
             op::GET_DATA => format!("{:?} {}", self.text(), self.stat()),
             op::GET_ACL => format!("{} {}", self.acl(), self.stat()),
-            op::GET_CHILDREN => self.several(true, Self::text),
-            op::WHO_AM_I => self.several(true, |it| format!("{}:{}", it.text(), it.text())),
+            op::GET_CHILDREN => self.several(Acls::Sorted, Self::text),
+            op::WHO_AM_I => self.several(Acls::Sorted, |it| format!("{}:{}", it.text(), it.text())),
             op::MULTI => self.multi(),
             _ => "done".to_owned(),
         }
     }
 
     fn acl(&mut self) -> String {
-        self.several(self.unordered, |it| {
+        self.several(self.acls, |it| {
             let rights = it.fields.int();
             format!("{}:{}:{rights}", it.text(), it.text())
         })
@@ -55,13 +65,16 @@ impl Teller<'_> {
         }
     }
 
-    fn several(&mut self, sorted: bool, one: impl Fn(&mut Self) -> String) -> String {
+    fn several(&mut self, how: Acls, one: impl Fn(&mut Self) -> String) -> String {
         let count = self.fields.int();
         let mut all: Vec<String> = (0..count).map(|_| one(self)).collect();
-        if sorted {
+        if how != Acls::InOrder {
             all.sort();
         }
-        format!("{count} {all:?}")
+        if how == Acls::Once {
+            all.dedup();
+        }
+        format!("{} {all:?}", all.len())
     }
 
     fn stat(&mut self) -> String {
@@ -72,7 +85,6 @@ impl Teller<'_> {
         let versions = [self.fields.int(), self.fields.int(), self.fields.int()];
         let owner = match self.fields.long() {
             owner if owner == self.session => "mine".to_owned(),
-            // Containers and TTLs are told by such owners; a session's id would differ.
             owner => format!("{owner:x}"),
         };
         let (length, children) = (self.fields.int(), self.fields.int());

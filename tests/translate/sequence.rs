@@ -5,10 +5,8 @@ use super::support::wire::{buffer, op, string};
 /// The type of a result that is an error, and of the header that ends a multi.
 pub(crate) const NONE: i32 = -1;
 
-/// Where all happens; everybody may do everything there, but not below.
-pub(crate) const ROOT: &str = "/t";
-
-const PATHS: &[&str] = &["/t/a", "/t/b", "/t/c", "/t/d", "/t/e", "/t/a/x", "/t/a/y", "/t/b/x", "/t/none/x"];
+/// What all clients use, below the root.
+const PATHS: &[&str] = &["a", "a", "b", "b", "c", "d", "a/x", "b/x", "none/x"];
 
 /// Digest credentials that clients add by themselves, and the ids that servers make of them.
 pub(crate) const OWN: &[(&str, &str)] = &[
@@ -89,31 +87,39 @@ pub(crate) struct Sequence<'a> {
     random: Random,
     /// The `x509` ids of the clients.
     names: &'a [String],
+    /// Where all happens; everybody may do everything there, but not below.
+    root: &'a str,
     /// Whether clients add digest credentials of their own.
     own: bool,
+    /// Whether only names without characters beyond U+FFFF are used: in a multi, a native server makes each of those
+    /// into two others.
+    short: bool,
+    /// How many znodes were to be made that nobody else makes.
+    new: usize,
 }
 
 impl<'a> Sequence<'a> {
-    pub(crate) fn new(seed: u64, names: &'a [String], own: bool) -> Self {
-        Self { random: Random::new(seed), names, own }
+    pub(crate) fn new(seed: u64, root: &'a str, names: &'a [String], own: bool) -> Self {
+        Self { random: Random::new(seed), root, names, own, short: false, new: 0 }
     }
 
     pub(crate) fn burst(&mut self) -> Burst {
         let client = self.random.below(self.names.len());
-        let requests = (0..1 + self.random.below(14)).map(|_| self.request()).collect();
+        let multi = is_short(&self.names[client]);
+        let requests = (0..1 + self.random.below(40)).map(|_| self.request(multi)).collect();
         let largest = self.random.pick(&[&4, &40, &400, &100_000]);
         let chunks = (0..8).map(|_| 1 + self.random.below(*largest)).collect();
         Burst { client, requests, chunks }
     }
 
-    fn request(&mut self) -> Request {
+    fn request(&mut self, multi: bool) -> Request {
         match self.random.below(20) {
-            0..6 => self.operation(&[op::CREATE, op::CREATE2, op::CREATE_CONTAINER, op::CREATE_TTL]),
-            6..9 => self.operation(&[op::SET_ACL]),
-            9..12 => self.operation(&[op::GET_ACL]),
+            0..5 => self.operation(&[op::CREATE, op::CREATE2, op::CREATE_CONTAINER, op::CREATE_TTL]),
+            5..8 => self.operation(&[op::SET_ACL]),
+            8..12 => self.operation(&[op::GET_ACL]),
             12 => request(op::WHO_AM_I, Vec::new(), "whoAmI".to_owned()),
-            13..15 => self.multi(),
-            15 => self.operation(&[op::DELETE]),
+            13..15 if multi => self.multi(),
+            15 if self.random.one_in(2) => self.operation(&[op::DELETE]),
             16 if self.own => {
                 let credential = self.random.pick(OWN.iter().map(|(own, _)| *own).collect::<Vec<_>>().as_slice());
                 let body = [vec![0; 4], string("digest"), string(credential)].concat();
@@ -129,7 +135,8 @@ impl<'a> Sequence<'a> {
 
     fn operation(&mut self, opcodes: &[i32]) -> Request {
         let opcode = opcodes[self.random.below(opcodes.len())];
-        let path = *self.random.pick(PATHS.iter().collect::<Vec<_>>().as_slice());
+        let creates = matches!(opcode, op::CREATE | op::CREATE2 | op::CREATE_CONTAINER | op::CREATE_TTL);
+        let path = &self.path(creates);
         let version = if self.random.one_in(4) { self.random.below(4) as i32 } else { -1 };
         let version_told = format!("{} {path} if version {version}", word(opcode));
         let version = version.to_be_bytes();
@@ -149,6 +156,19 @@ impl<'a> Sequence<'a> {
         }
     }
 
+    /// A path that all use, or one that is new or was not long ago.
+    fn path(&mut self, creates: bool) -> String {
+        let root = self.root;
+        match (creates, self.random.below(3)) {
+            (true, 0) => {
+                self.new += 1;
+                format!("{root}/new-{}", self.new)
+            }
+            (false, 0) => format!("{root}/new-{}", self.new.saturating_sub(self.random.below(4))),
+            _ => format!("{root}/{}", self.random.pick(PATHS)),
+        }
+    }
+
     fn create(&mut self, opcode: i32, path: &str) -> Request {
         let (acl, told) = self.acl();
         let data = vec![b'd'; self.random.below(300)];
@@ -156,7 +176,7 @@ impl<'a> Sequence<'a> {
             op::CREATE_CONTAINER => 4,
             op::CREATE_TTL => 5,
             // Ephemeral and sequential ones, and most often neither.
-            _ => *self.random.pick(&[&0, &0, &0, &0, &1, &2]),
+            _ => *self.random.pick(&[&0, &0, &0, &0, &0, &0, &0, &1, &2]),
         };
         let mut body = [string(path), buffer(&data), acl, flags.to_be_bytes().to_vec()].concat();
         if opcode == op::CREATE_TTL {
@@ -178,11 +198,13 @@ impl<'a> Sequence<'a> {
         ];
         let header = |code: i32, done: u8| [&code.to_be_bytes()[..], &[done], &NONE.to_be_bytes()].concat();
         let (mut body, mut told) = (Vec::new(), Vec::new());
-        for _ in 0..self.random.below(5) {
+        self.short = true;
+        for _ in 0..self.random.below(4) {
             let one = self.operation(ALLOWED);
             body.extend([header(one.opcode, 0), one.body].concat());
             told.push(one.told);
         }
+        self.short = false;
         body.extend(header(NONE, 1));
         request(op::MULTI, body, format!("multi [{}]", told.join(" | ")))
     }
@@ -201,23 +223,35 @@ impl<'a> Sequence<'a> {
         if self.random.one_in(6) && !ids.is_empty() {
             ids.push(ids[0].clone());
         }
+        // Most may be read by all, or nearly every reply would be a denial.
+        let readable = !ids.is_empty() && !self.random.one_in(3);
+        if readable {
+            ids.push(("world", "anyone".to_owned()));
+        }
         let mut acl = (ids.len() as u32).to_be_bytes().to_vec();
         let mut told = Vec::new();
         for (scheme, id) in ids {
-            let rights: i32 = *self.random.pick(&[&31, &31, &31, &1, &17, &16, &15, &3, &12, &0]);
+            let rights: i32 = if readable && scheme == "world" { 1 } else { self.rights() };
             acl.extend([rights.to_be_bytes().to_vec(), string(scheme), string(&id)].concat());
             told.push(format!("{scheme}:{id}:{rights}"));
         }
         (acl, told.join(", "))
     }
 
+    fn rights(&mut self) -> i32 {
+        *self.random.pick(&[&31, &31, &31, &31, &1, &1, &1, &17, &17, &16, &3, &12, &0])
+    }
+
     fn good_id(&mut self) -> (&'static str, String) {
         match self.random.below(20) {
-            0..10 => ("x509", self.names[self.random.below(self.names.len())].clone()),
-            10..12 => ("x509", self.random.pick(STRANGERS).to_owned()),
-            12..15 => ("auth", String::new()),
-            15..17 => ("world", "anyone".to_owned()),
-            17 => ("digest", OWN[self.random.below(OWN.len())].1.to_owned()),
+            0..9 => {
+                let name = &self.names[self.random.below(self.names.len())];
+                ("x509", if self.short && !is_short(name) { self.names[0].clone() } else { name.clone() })
+            }
+            9..11 => ("x509", self.random.pick(STRANGERS).to_owned()),
+            11..14 => ("auth", String::new()),
+            14..16 => ("world", "anyone".to_owned()),
+            16..18 => ("digest", OWN[self.random.below(OWN.len())].1.to_owned()),
             18 => ("ip", self.random.pick(&["127.0.0.1", "10.0.0.0/8"]).to_owned()),
             _ => ("sasl", "carol".to_owned()),
         }
@@ -230,6 +264,10 @@ impl<'a> Sequence<'a> {
         let (scheme, id) = INVALID[self.random.below(INVALID.len())];
         (scheme, id.to_owned())
     }
+}
+
+fn is_short(name: &str) -> bool {
+    name.chars().all(|c| u32::from(c) <= 0xffff)
 }
 
 fn request(opcode: i32, body: Vec<u8>, told: String) -> Request {
