@@ -125,6 +125,36 @@ mod tests {
             prop_assert!(there.id.is_ascii());
             prop_assert_eq!(translator.to_client(&there), Some(Id::owned("x509", name)));
         }
+
+        #[test]
+        fn whatever_java_writes_is_read(text in prop::collection::vec(any::<char>(), 0..12)) {
+            let text: String = text.into_iter().collect();
+            let written = as_java_writes(&text);
+            prop_assert_eq!(decode_java(&written).map(Cow::into_owned), Some(text));
+        }
+
+        #[test]
+        fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..12)) {
+            decode_java(&bytes);
+        }
+    }
+
+    /// Each UTF-16 unit for itself (`BinaryOutputArchive`).
+    fn as_java_writes(text: &str) -> Vec<u8> {
+        let three =
+            |unit: u16| [0xe0 | (unit >> 12) as u8, 0x80 | (unit >> 6 & 0x3f) as u8, 0x80 | (unit & 0x3f) as u8];
+        let unit = |unit: u16| match char::from_u32(u32::from(unit)) {
+            Some(c) => c.to_string().into_bytes(),
+            None => three(unit).to_vec(),
+        };
+        text.encode_utf16().flat_map(unit).collect()
+    }
+
+    #[test]
+    fn the_first_and_the_last_pair_of_surrogates_are_characters() {
+        for text in ["\u{10000}", "\u{103ff}", "\u{1fc00}", "é\u{10ffff}é", "\u{10fc00}"] {
+            assert_eq!(decode_java(&as_java_writes(text)).as_deref(), Some(text));
+        }
     }
 
     #[test]
@@ -143,6 +173,7 @@ mod tests {
         let there = old.to_server(&x509("CN=a,O=b")).unwrap();
         assert_eq!(both.to_client(&there), Some(Id::owned("x509", "CN=a,O=b".to_owned())));
         assert_eq!(translator(&[NEW]).to_client(&there), None, "another gate's secret");
+        assert_eq!(both.to_server(&x509("CN=a,O=b")), translator(&[NEW]).to_server(&x509("CN=a,O=b")), "the first");
         assert_eq!(
             both.to_client(&Id::new(b"digest", b"x509/CN=a%2CO=b:x")),
             Some(Id::owned("x509", "CN=a,O=b".to_owned()))

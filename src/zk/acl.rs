@@ -229,6 +229,12 @@ mod tests {
         (ids.len() as u32).to_be_bytes().into_iter().chain(entries).collect()
     }
 
+    fn infos(ids: &[(&str, &str)]) -> Vec<u8> {
+        let entries =
+            ids.iter().flat_map(|(scheme, user)| [buffer(scheme.as_bytes()), buffer(user.as_bytes())].concat());
+        (ids.len() as u32).to_be_bytes().into_iter().chain(entries).collect()
+    }
+
     fn frame(header: &[u8], body: &[u8]) -> Vec<u8> {
         buffer(&[header, body].concat())
     }
@@ -271,6 +277,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_rewritten_is_held_for_it_and_nothing_else() {
+        let codes = operations().into_iter().map(|(code, ..)| code).chain([14]);
+        let held: Vec<_> = codes.map(Opcode::from_code).collect();
+        for opcode in Opcode::ALL {
+            assert_eq!(in_request(opcode), held.contains(&opcode), "{opcode:?}");
+            assert_eq!(in_reply(opcode), [Opcode::GetAcl, Opcode::WhoAmI].contains(&opcode), "{opcode:?}");
+        }
+    }
+
     fn end_of_multi() -> Vec<u8> {
         [&[0xff; 4][..], &[1], &[0xff; 4]].concat()
     }
@@ -278,11 +294,17 @@ mod tests {
     #[test]
     fn a_multi_is_rewritten_inside() {
         let header = |code: i32| [&code.to_be_bytes()[..], &[0], &[0xff; 4]].concat();
-        let check = [buffer(b"/p"), vec![0; 4]].concat();
+        // Those between that carry no ACL: check, delete, and setData.
+        let others = [
+            (13, [buffer(b"/p"), vec![0; 4]].concat()),
+            (2, [buffer(b"/p"), vec![0; 4]].concat()),
+            (5, [buffer(b"/p"), buffer(b"data"), vec![0; 4]].concat()),
+        ];
+        let others: Vec<u8> = others.into_iter().flat_map(|(code, body)| [header(code), body].concat()).collect();
         let body = |ids| {
-            let operations = operations().into_iter().flat_map(|(code, before, after)| {
-                [header(13), check.clone(), header(code), before, acls(ids), after].concat()
-            });
+            let operations = operations()
+                .into_iter()
+                .flat_map(|(code, before, after)| [others.clone(), header(code), before, acls(ids), after].concat());
             operations.chain(end_of_multi()).collect::<Vec<_>>()
         };
         assert_eq!(rewrite_request(&request(14, &body(BEFORE)), rename), Some(request(14, &body(AFTER))));
@@ -313,11 +335,6 @@ mod tests {
 
     #[test]
     fn replies_about_a_connections_ids_are_rewritten() {
-        let infos = |ids: &[(&str, &str)]| {
-            let entries =
-                ids.iter().flat_map(|(scheme, user)| [buffer(scheme.as_bytes()), buffer(user.as_bytes())].concat());
-            (ids.len() as u32).to_be_bytes().into_iter().chain(entries).collect::<Vec<u8>>()
-        };
         for merge in [false, true] {
             let rewritten = rewrite_reply(&reply(0, &infos(BEFORE)), Opcode::WhoAmI, merge, rename);
             assert_eq!(rewritten, Some(reply(0, &infos(AFTER))));
@@ -355,6 +372,26 @@ mod tests {
         let entry = [&1_u32.to_be_bytes()[..], &31_i32.to_be_bytes(), &buffer(b"x509"), &[0xff; 4]].concat();
         let body = [buffer(b"/p"), entry, vec![0; 4]].concat();
         assert_eq!(rewrite_request(&request(7, &body), rename), None);
+    }
+
+    #[test]
+    fn null_acls_stay_null_beside_what_is_renamed() {
+        let (code, before, after) = operations().remove(0);
+        let header = [&code.to_be_bytes()[..], &[0], &[0xff; 4]].concat();
+        let null = [&header[..], &before, &[0xff; 4], &after].concat();
+        let body = |ids| [&null[..], &header, &before, &acls(ids), &after, &end_of_multi()].concat();
+        assert_eq!(rewrite_request(&request(14, &body(BEFORE)), rename), Some(request(14, &body(AFTER))));
+    }
+
+    #[test]
+    fn the_shortest_entries_are_entries() {
+        let (before, after) = ([("", ""), ("", ""), ("x509", "")], [("", ""), ("", ""), ("digest", "x509/:hash")]);
+        assert_eq!(
+            rewrite_reply(&reply(0, &acls(&before)), Opcode::GetAcl, true, rename),
+            Some(reply(0, &acls(&after)))
+        );
+        let rewritten = rewrite_reply(&reply(0, &infos(&before)), Opcode::WhoAmI, true, rename);
+        assert_eq!(rewritten, Some(reply(0, &infos(&after))));
     }
 
     proptest! {

@@ -584,6 +584,47 @@ mod tests {
         }
     }
 
+    fn translating(secrets: &[u8]) -> (Judge, Translator) {
+        let secrets = IdentitySecrets::parse(secrets).unwrap();
+        let translator = Translator::new(secrets, DigestAlgorithm::Sha1, Names::Any);
+        (bounded(Bounds { translate: Some(Arc::new(translator.clone())), ..bounds() }, 0), translator)
+    }
+
+    #[test]
+    fn ids_of_several_secrets_are_shown_once() {
+        let [old, new] = [b"an-old-secret-of-thirty-two-bytes-or-more", b"a-new-secret-of-thirty-two-bytes-or-more\n"];
+        let (mut judge, _) = translating(&[&new[..], old].concat());
+        let native = acl::Id::new(b"x509", b"CN=a");
+        let id = |secret| String::from_utf8(translating(secret).1.to_server(&native).unwrap().id.into_owned()).unwrap();
+        let entry = |scheme, id: &str| acl(scheme, id)[4..].to_vec();
+        let both = [entry("digest", &id(new)), entry("digest", &id(old))].concat();
+        ask(&mut judge, &[request(1, 6, b"/a"), request(2, 107, b"")].concat());
+        let who = entry("digest", "x509/CN=a")[4..].to_vec();
+        let stream = [
+            reply(1, 0, &[&2_u32.to_be_bytes()[..], &both, &[7; 68]].concat()),
+            reply(2, 0, &[&2_u32.to_be_bytes()[..], &who, &who].concat()),
+        ];
+        let expected = [
+            reply(1, 0, &[&1_u32.to_be_bytes()[..], &entry("x509", "CN=a"), &[7; 68]].concat()),
+            reply(2, 0, &[&1_u32.to_be_bytes()[..], &entry("x509", "CN=a")[4..]].concat()),
+        ];
+        assert_eq!(answer(&mut judge, &stream.concat(), 64), (expected.concat(), None));
+    }
+
+    #[test]
+    fn replies_longer_than_any_server_makes_by_default_are_not_held() {
+        let (mut judge, translator) = translating(b"a-secret-of-thirty-two-bytes-or-more");
+        let stored = translator.to_server(&acl::Id::new(b"x509", b"CN=a")).unwrap();
+        let stored = acl("digest", std::str::from_utf8(&stored.id).unwrap());
+        for (length, translated) in [(16 << 20, true), ((16 << 20) + 1, false)] {
+            ask(&mut judge, &request(1, 6, b"/a"));
+            let filled = |acl: Vec<u8>, rest: usize| reply(1, 0, &[acl, vec![7; rest]].concat());
+            let rest = length - 16 - stored.len();
+            let expected = filled(if translated { acl("x509", "CN=a") } else { stored.clone() }, rest);
+            assert!(answer(&mut judge, &filled(stored.clone(), rest), 64 << 10).0 == expected, "{length}");
+        }
+    }
+
     #[test]
     fn the_ensembles_addresses_are_replaced_in_replies_that_carry_them() {
         let advertise = Advertise { which: Which::Loopback, port: 2281, addresses: BTreeMap::new() };

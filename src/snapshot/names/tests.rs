@@ -54,6 +54,15 @@ fn without_rules_the_name_is_the_identity() {
 }
 
 #[test]
+fn names_are_subjects_where_nothing_else_can_be_anyones_name() {
+    assert!(rules("from: subject").are_subjects());
+    for other in ["from: san_dns", "from: subject, mapping: [ DEFAULT ]", "from: subject, also_inject: [ common_name ]"]
+    {
+        assert!(!rules(other).are_subjects(), "{other}");
+    }
+}
+
+#[test]
 fn rules_make_the_identity_and_the_lists_judge_what_they_made() {
     let lists = format!("mapping: [ 'RULE:CN=x/y/', {APP} ], allow: [ 'app*' ], deny: [ 'app-2', 'CN=*' ]");
     let admitted = identify(&lists, &leaf("App-1", &[])).verdict.unwrap();
