@@ -36,11 +36,11 @@ fn one(path: &Path, rules: &IdentityRules) -> Exit {
             return exit;
         }
     }
-    print_tokens(&named.acl_ids)
+    print_tokens(&named.acl_ids, rules.injects_x509())
 }
 
 /// Prints one id a line, as it stands in an ACL; in front, the one that works without a provider on the server.
-fn print_tokens(ids: &AclIds) -> Exit {
+fn print_tokens(ids: &AclIds, has_provider: bool) -> Exit {
     let mut tokens: Vec<String> = ids.digest.iter().map(|id| format!("digest:{id}")).collect();
     match &ids.x509 {
         Some(x509) if x509.contains(char::is_control) => {
@@ -49,8 +49,12 @@ fn print_tokens(ids: &AclIds) -> Exit {
         }
         Some(x509) => {
             if tokens.is_empty() && x509.contains([',', ' ', '"', '\'', '\\']) {
-                let note = "zkCli.sh can't take this x509 id, for it splits at commas and blanks; \
-                            with --secret-file or --config there is a digest id that it takes";
+                let remedy = if has_provider {
+                    "rules of identity.mapping can make short names"
+                } else {
+                    "with --secret-file or --config there is a digest id that it takes"
+                };
+                let note = format!("zkCli.sh can't take this x509 id, for it splits at commas and blanks; {remedy}");
                 complain(&note, Exit::Ok);
             }
             tokens.push(format!("x509:{x509}"));
@@ -71,7 +75,7 @@ struct Named {
 
 impl Named {
     /// An empty subject is a name to native ZooKeeper, if one that the gate does not let in: its id is told, with
-    /// a warning in the detail.
+    /// a warning in the detail. Not where ACLs name what the gate says, which never says it.
     fn of(rules: &IdentityRules, leaf: &[u8]) -> Self {
         let error = match identity::identify(leaf, rules.source()) {
             Ok(name) => {
@@ -84,7 +88,8 @@ impl Named {
             }
             Err(error) => error,
         };
-        if error.refusal == Refusal::NoIdentity && rules.source() == Source::Subject {
+        let native_nobody = error.refusal == Refusal::NoIdentity && rules.source() == Source::Subject;
+        if native_nobody && !rules.injects_x509() {
             let detail = format!("the gate refuses it ({}): {error}", error.refusal);
             let acl_ids = AclIds { x509: Some(String::new()), digest: None };
             return Self { identity: Some(String::new()), acl_ids, reason: None, detail: Some(detail) };

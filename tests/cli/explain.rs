@@ -244,6 +244,26 @@ fn a_configuration_gives_verifier_and_identity() {
     assert_eq!(refusal(&shop, "server.crt --config zoogate.yaml"), "revoked");
 }
 
+/// Ids that the provider gives are the names that it is told, and there is no digest user.
+#[test]
+fn where_x509_ids_are_injected_the_identity_is_the_id() {
+    let shop = pki();
+    let config = CONFIG.replace("UPSTREAM", "127.0.0.1:2181");
+    let mapping = "mapping: [ 'RULE:^CN=([a-z]+),O=Acme$/acme.$1/' ]";
+    shop.write("zoogate.yaml", config.replace("{ secret_file", &format!("{{ inject: x509, {mapping}, secret_file")));
+    let report = admitted(&shop.zoogate("explain alice.crt --config zoogate.yaml --output json"));
+    assert_eq!(report["identity"], "acme.alice");
+    assert_eq!(report["acl_ids"], json!({"x509": "acme.alice", "digest": null}));
+    let text = shop.zoogate("explain alice.crt --config zoogate.yaml");
+    assert!(text.stdout.contains("\nACL ids       x509:acme.alice\njudged as of  "), "{text:?}");
+
+    // With digest ids, the subject is what native TLS knows, whatever the rules say.
+    shop.write("zoogate.yaml", config.replace("{ secret_file", &format!("{{ {mapping}, secret_file")));
+    let report = admitted(&shop.zoogate("explain alice.crt --config zoogate.yaml --output json"));
+    assert_eq!(report["acl_ids"]["x509"], "CN=alice,O=Acme");
+    assert!(report["acl_ids"]["digest"].as_str().unwrap().starts_with("x509/acme.alice:"), "{report}");
+}
+
 #[test]
 fn the_servers_own_expired_certificate_keeps_no_client_unexplained() {
     let shop = pki();

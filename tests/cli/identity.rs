@@ -63,6 +63,27 @@ fn a_configuration_says_how_to_name_and_hash() {
     assert_eq!(by_config.stdout, shop.zoogate(&format!("identity alice.crt {options}")).stdout);
 }
 
+/// Ids that the provider gives are the names that it is told, and there is no digest user.
+#[test]
+fn where_x509_ids_are_injected_the_identity_is_the_only_id() {
+    let shop = pki();
+    let config = CONFIG.replace("UPSTREAM", "127.0.0.1:2181");
+    shop.write("by-name.yaml", config.replace("{ secret_file", "{ inject: x509, from: san_dns, secret_file"));
+    let run = shop.zoogate("identity alice.crt --config by-name.yaml");
+    assert_eq!((run.code, run.stdout.as_str(), run.stderr.as_str()), (0, "x509:alice.example\n", ""));
+    let answers = objects(&batch(&shop, "--config by-name.yaml", &base64_of(&shop, "alice")));
+    assert_eq!(answers[0]["acl_ids"], json!({"x509": "alice.example", "digest": null}));
+
+    shop.write("by-subject.yaml", config.replace("{ secret_file", "{ inject: x509, secret_file"));
+    let run = shop.zoogate("identity alice.crt --config by-subject.yaml");
+    assert_eq!((run.code, run.stdout.as_str()), (0, "x509:CN=alice,O=Acme\n"), "{run:?}");
+    assert!(run.stderr.contains("identity.mapping") && !run.stderr.contains("digest"), "{run:?}");
+
+    shop.issue(("empty", "/"), "root", "subjectAltName=critical,DNS:a.example\n");
+    let run = shop.zoogate("identity empty.crt --config by-subject.yaml");
+    assert_eq!((run.code, run.stdout.as_str()), (1, ""), "the gate tells ZooKeeper nobody: {run:?}");
+}
+
 #[test]
 fn without_a_secret_there_is_the_native_id_and_a_note_on_its_commas() {
     let shop = pki();
