@@ -4,13 +4,16 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build test test-matrix demo check setup setup-matrix setup-demo lint ci clean
+.PHONY: help build provider test test-matrix test-provider demo check setup setup-matrix setup-demo lint ci clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 build: ## the program, target/release/zoogate
 	cargo build --release --locked --bin zoogate
+
+provider: ## the jar for ZooKeeper's side of native x509 ids, target/zoogate-zookeeper-provider.jar
+	deploy/zookeeper-provider/build.sh
 
 test: setup ## all tests, with real ZooKeeper servers and real clients
 	ZOOKEEPER_VERSIONS="$${ZOOKEEPER_VERSIONS:-3.4.14 3.6.4 3.9.5}" cargo test --locked
@@ -18,11 +21,14 @@ test: setup ## all tests, with real ZooKeeper servers and real clients
 test-matrix: setup-matrix ## zoogate in front of a server of every line, 3.4 to 3.9
 	ZOOKEEPER_VERSIONS="3.4.14 3.5.10 3.6.4 3.7.2 3.8.6 3.9.5" cargo test --locked --test matrix
 
+test-provider: setup ## the jar on real servers of every line from 3.4 to 3.9
+	tests/provider/run.sh
+
 demo: setup-demo ## ZooKeeper behind zoogate on this machine, to look at; Ctrl-C ends it
 	cargo build --locked --bin zoogate
 	deploy/demo/demo.sh
 
-setup: ## what the tests need: Java, ZooKeeper 3.4, 3.6, 3.8 and 3.9, kazoo, the C client
+setup: ## what the tests need: Java, ZooKeeper 3.4 to 3.9, kazoo, the C client
 	@tests/setup/setup.sh test
 
 setup-matrix: ## the same with every line of ZooKeeper

@@ -10,7 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 here=tests/setup
 purpose=${1:-test}
 # The oldest line, one in the middle, and the newest two.
-test_versions=(3.4.14 3.6.4 3.8.6 3.9.5)
+test_versions=(3.4.14 3.5.10 3.6.4 3.8.6 3.9.5)
 matrix_versions=(3.4.14 3.5.10 3.6.4 3.7.2 3.8.6 3.9.5)
 started=$SECONDS
 
@@ -88,6 +88,14 @@ fetch_zookeeper() {
   mv "$dir/cp.new" "$dir/cp.txt"
 }
 
+# The jar that ZooKeeper loads, unless it is newer than all that it is made of.
+provider_jar() {
+  local jar=target/zoogate-zookeeper-provider.jar
+  [ -e "$jar" ] && [ -z "$(find deploy/zookeeper-provider -newer "$jar" -type f)" ] && return
+  say "building ZooKeeper's provider of x509 ids"
+  deploy/zookeeper-provider/build.sh >/dev/null || die "the provider can't be built; see the message above"
+}
+
 # ── clients ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 python_client() {
@@ -120,6 +128,7 @@ case "$purpose" in
     install_packages
     fetch_zookeepers "${test_versions[@]}"
     [ "$purpose" = test ] || fetch_zookeepers "${matrix_versions[@]}"
+    provider_jar
     python_client
     java_client
     "$here/c_client.sh"
