@@ -61,9 +61,9 @@ impl Notices {
         if let Some(suppressed) = self.auth_failed.permit() {
             error!(
                 suppressed,
-                "ZooKeeper refused an injected credential (AUTHFAILED): with identity.inject digest, that scheme must be \
-                 enabled (zookeeper.DigestAuthenticationProvider.enabled); with x509, its log says what zoogate's \
-                 provider misses"
+                "ZooKeeper refused an injected credential (AUTHFAILED): with identity.inject digest, enable that scheme \
+                 there (zookeeper.DigestAuthenticationProvider.enabled); with x509, install zoogate's provider there and \
+                 give it the file identity.secret_file; ZooKeeper's log says which it is"
             );
         }
     }

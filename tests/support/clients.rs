@@ -112,9 +112,21 @@ fn java_tls_flags(pki: &Pki, name: &str) -> [String; 6] {
 }
 
 /// Runs the Java client; returns its lines `step<TAB>outcome`.
-pub fn java_client(mut jvm: Command, address: SocketAddr, root: &str, digest: Option<&str>) -> Vec<(String, String)> {
-    let servers = address.to_string();
-    steps(&run(jvm.args(["org.apache.zookeeper.GateClient", &servers, root]).args(digest)))
+pub fn java_client(jvm: Command, address: SocketAddr, root: &str, digest: Option<&str>) -> Vec<(String, String)> {
+    let credential = digest.map(|digest| ("digest", digest));
+    steps(&run(&mut java_client_with(jvm, address, root, credential)))
+}
+
+/// The command that runs the Java client, with a credential (scheme and data) that it adds before it is connected.
+pub fn java_client_with(
+    mut jvm: Command,
+    address: SocketAddr,
+    root: &str,
+    credential: Option<(&str, &str)>,
+) -> Command {
+    jvm.args(["org.apache.zookeeper.GateClient", &address.to_string(), root]);
+    jvm.args(credential.iter().flat_map(|(scheme, data)| [scheme, data]));
+    jvm
 }
 
 /// Who takes part in a story about `x509` ids: a name in a [`Pki`], and the id of its certificate.
@@ -174,7 +186,8 @@ pub fn c_client(address: SocketAddr, pki: &Pki, root: &str, digest: Option<&str>
     steps(&run(Command::new(set_up("clients/c/gate_client")).args([&servers, &tls.join(","), root]).args(digest)))
 }
 
-fn steps(output: &str) -> Vec<(String, String)> {
+/// Lines `step<TAB>outcome`.
+pub fn steps(output: &str) -> Vec<(String, String)> {
     output
         .lines()
         .map(|line| line.split_once('\t').unwrap_or_else(|| panic!("not a step: {line}")))

@@ -11,6 +11,7 @@ pub mod der;
 pub mod ensemble;
 pub mod gate;
 pub mod pki;
+pub mod subjects;
 pub mod wire;
 pub mod zookeeper;
 

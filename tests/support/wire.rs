@@ -229,16 +229,18 @@ impl Wire {
 
     /// The entries of a znode's ACL, sorted: rights and id.
     pub fn acl(&mut self, path: &str) -> Vec<(i32, String)> {
+        let text = |(rights, id)| (rights, String::from_utf8(id).unwrap());
+        self.raw_acl(path).into_iter().map(text).collect()
+    }
+
+    /// The entries of a znode's ACL, sorted: rights and id, as raw bytes `scheme:id`.
+    pub fn raw_acl(&mut self, path: &str) -> Vec<(i32, Vec<u8>)> {
         let reply = self.request(op::GET_ACL, &string(path)).unwrap().expect("a reply to getACL");
         assert_eq!(reply.error, 0, "getACL of {path}");
         let mut fields = Fields(&reply.body);
         let count = fields.int();
-        let mut entries: Vec<(i32, String)> = (0..count)
-            .map(|_| {
-                let (rights, scheme, id) = (fields.int(), fields.buffer(), fields.buffer());
-                (rights, String::from_utf8([scheme, b":".to_vec(), id].concat()).unwrap())
-            })
-            .collect();
+        let mut entries: Vec<(i32, Vec<u8>)> =
+            (0..count).map(|_| (fields.int(), [fields.buffer(), b":".to_vec(), fields.buffer()].concat())).collect();
         entries.sort();
         entries
     }
@@ -333,15 +335,18 @@ pub fn auth(scheme: &str, data: &[u8]) -> Vec<u8> {
 
 /// Body of a create request; flags 0 is a lasting znode, 1 an ephemeral one.
 pub fn create(path: &str, acl: &[(i32, &str, &str)], flags: i32) -> Vec<u8> {
-    let mut body = [string(path), buffer(b"")].concat();
-    body.extend((acl.len() as i32).to_be_bytes());
+    [string(path), buffer(b""), acl_entries(acl), flags.to_be_bytes().to_vec()].concat()
+}
+
+/// An ACL as requests hold it.
+pub fn acl_entries(acl: &[(i32, &str, &str)]) -> Vec<u8> {
+    let mut bytes = (acl.len() as i32).to_be_bytes().to_vec();
     for (rights, scheme, id) in acl {
-        body.extend(rights.to_be_bytes());
-        body.extend(string(scheme));
-        body.extend(string(id));
+        bytes.extend(rights.to_be_bytes());
+        bytes.extend(string(scheme));
+        bytes.extend(string(id));
     }
-    body.extend(flags.to_be_bytes());
-    body
+    bytes
 }
 
 /// Body of a request that has a path and a watch flag.

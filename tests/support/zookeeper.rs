@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ pub struct ZooKeeperConfig {
     factory: Factory,
     lines: String,
     jvm: Vec<String>,
+    jar: Option<PathBuf>,
     secure: Option<SocketAddr>,
     number: Option<usize>,
 }
@@ -36,7 +38,15 @@ impl ZooKeeperConfig {
     /// A server of this version, with the defaults of the distribution but for loopback, SASL for `carol` with the
     /// password `carol-password`, and no admin server.
     pub fn new(version: &str, factory: Factory) -> Self {
-        Self { version: version.to_owned(), factory, lines: String::new(), jvm: Vec::new(), secure: None, number: None }
+        Self {
+            version: version.to_owned(),
+            factory,
+            lines: String::new(),
+            jvm: Vec::new(),
+            jar: None,
+            secure: None,
+            number: None,
+        }
     }
 
     /// Adds a line of zoo.cfg.
@@ -67,6 +77,13 @@ impl ZooKeeperConfig {
     pub fn member(mut self, number: usize, members: &[String]) -> Self {
         self.number = Some(number);
         members.iter().fold(self.line("initLimit=20").line("syncLimit=10"), |config, line| config.line(line))
+    }
+
+    /// Adds zoogate's provider of `x509` ids, with the secrets in this file.
+    pub fn provider(mut self, secret_file: &Path) -> Self {
+        self.jar = Some(set_up("zoogate-zookeeper-provider.jar"));
+        self.line("authProvider.x509=io.zoogate.zookeeper.GateAuthenticationProvider")
+            .line(&format!("zoogate.secretFile={}", secret_file.display()))
     }
 
     /// Starts the server and waits until it serves.
@@ -177,12 +194,14 @@ impl Drop for ZooKeeper {
 /// A virtual machine for this server, but for what it is to run.
 fn java_server(config: &ZooKeeperConfig) -> Command {
     let class_path = fs::read_to_string(set_up(&format!("zookeeper/{}/cp.txt", config.version))).unwrap();
+    let jar = config.jar.as_ref().map(|jar| format!(":{}", jar.display())).unwrap_or_default();
+    let class_path = class_path.trim().to_owned() + &jar;
     let factory = match config.factory {
         Factory::Nio => "org.apache.zookeeper.server.NIOServerCnxnFactory",
         Factory::Netty => "org.apache.zookeeper.server.NettyServerCnxnFactory",
     };
     let mut command = Command::new("java");
-    command.args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", class_path.trim()]);
+    command.args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", &class_path]);
     command.arg(format!("-Dzookeeper.serverCnxnFactory={factory}"));
     // 3.4 looks for log4j's beans otherwise, and ends without them.
     command.arg("-Dzookeeper.jmx.log4j.disable=true");

@@ -16,10 +16,10 @@ import org.apache.zookeeper.data.Stat;
 /**
  * Works on a ZooKeeper as an application would, and prints one line per step: {@code step<TAB>outcome}.
  *
- * <pre>GateClient HOST:PORT ROOT [user:password]</pre>
+ * <pre>GateClient HOST:PORT ROOT [SCHEME CREDENTIAL]</pre>
  *
- * TLS comes from the JVM's system properties alone. With a third argument the client adds that digest credential
- * before it is connected, which makes the Netty transport send it twice, in one segment with the ConnectRequest.
+ * TLS comes from the JVM's system properties alone. With four arguments the client adds that credential before it is
+ * connected, which makes the Netty transport send it twice, in one segment with the ConnectRequest.
  *
  * It lives in ZooKeeper's package because nothing public cuts a client's connection without ending its session.
  */
@@ -31,7 +31,7 @@ public final class GateClient implements Watcher {
     private final BlockingQueue<WatchedEvent> events = new LinkedBlockingQueue<>();
 
     public static void main(String[] args) throws Exception {
-        new GateClient().run(args[0], args[1], args.length > 2 ? args[2] : null);
+        new GateClient().run(args[0], args[1], args.length > 2 ? args[2] : null, args.length > 2 ? args[3] : null);
     }
 
     @Override
@@ -39,10 +39,10 @@ public final class GateClient implements Watcher {
         (event.getType() == EventType.None ? states : events).add(event);
     }
 
-    private void run(String servers, String root, String digest) throws Exception {
+    private void run(String servers, String root, String scheme, String credential) throws Exception {
         ZooKeeper zk = new ZooKeeper(servers, TIMEOUT_MS, this);
-        if (digest != null) {
-            zk.addAuthInfo("digest", digest.getBytes(StandardCharsets.UTF_8));
+        if (scheme != null) {
+            zk.addAuthInfo(scheme, credential.getBytes(StandardCharsets.UTF_8));
         }
         await(KeeperState.SyncConnected);
         print("connected", "yes");
@@ -121,7 +121,12 @@ public final class GateClient implements Watcher {
 
     private static String whoAmI(ZooKeeper zk) throws InterruptedException {
         List<String> ids = new ArrayList<>();
-        for (ClientInfo info : zk.whoAmI()) {
+        List<ClientInfo> infos = zk.whoAmI();
+        if (infos == null) {
+            // A client whose credential is refused gets nothing here, and no exception either.
+            throw new IllegalStateException("no answer to whoAmI: " + zk.getState());
+        }
+        for (ClientInfo info : infos) {
             ids.add(info.getAuthScheme() + ":" + info.getUser());
         }
         return sorted(ids);
