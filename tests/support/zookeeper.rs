@@ -149,6 +149,9 @@ impl ZooKeeper {
             self.mode().filter(|_| self.secure.is_none_or(|secure| TcpStream::connect(secure).is_ok()))
         });
         assert!(serving.is_some(), "ZooKeeper does not serve: {}", self.log());
+        // It binds the secure port last, when the other one serves already.
+        let secure = self.secure.is_none_or(|address| wait_for(|| TcpStream::connect(address).ok()).is_some());
+        assert!(secure, "ZooKeeper does not listen for TLS: {}", self.log());
     }
 
     /// `leader`, `follower` or `standalone`; `None` while it does not serve.
