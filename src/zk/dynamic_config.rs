@@ -25,7 +25,7 @@ pub struct Advertise {
     pub which: Which,
     /// The gates' port, beside each server's quorum host.
     pub port: u16,
-    /// Whole addresses for single servers, by their number.
+    /// Whole addresses for single servers, by their number, whatever their own client parts are.
     pub addresses: BTreeMap<u64, String>,
 }
 
@@ -81,17 +81,14 @@ impl Advertise {
         let end = behind.find(|c: char| c == ';' || c.is_whitespace()).unwrap_or(behind.len());
         let (client, rest) = behind.split_at(end);
         let (host, _) = split_client(client)?;
-        let replaced = match self.which {
-            Which::All => true,
-            Which::Loopback => host.as_deref().is_some_and(is_loopback),
-        };
-        let address = match self.addresses.get(&number) {
-            Some(address) => address.clone(),
-            None => format!("{}:{}", quorum_host(quorum)?, self.port),
+        let address = match (self.addresses.get(&number), self.which) {
+            (Some(address), _) => address.clone(),
+            (None, Which::Loopback) if !host.as_deref().is_some_and(is_loopback) => return None,
+            (None, _) => format!("{}:{}", quorum_host(quorum)?, self.port),
         };
         let escaped = before.contains("\\:") || client.contains("\\:");
         let address = if escaped { address.replace(':', "\\:") } else { address };
-        (replaced && address != client).then(|| format!("{before};{address}{rest}"))
+        (address != client).then(|| format!("{before};{address}{rest}"))
     }
 }
 
@@ -149,8 +146,43 @@ mod tests {
             ("server.6=a\\:1\\:2\\:participant;127.0.0.1\\:2181", "server.6=a\\:1\\:2\\:participant;a\\:2281"),
             ("server.7 = a:1:2;[::ffff:127.0.0.1]:2181  ", "server.7 = a:1:2;a:2281  "),
             ("server.9=a:1:2;127.0.0.1:2181", "server.9=a:1:2;zk9.example.com:443"),
+            ("server.9=a:1:2;0.0.0.0:2181", "server.9=a:1:2;zk9.example.com:443"),
         ] {
             assert_eq!(line(Which::Loopback, before), after);
+        }
+    }
+
+    /// As 3.5.10, 3.6.4 and 3.9.5 print it, with ports made shorter: the port alone gets a host, the role is always
+    /// there, IPv6 addresses are in their long form, several addresses are sorted, and no line ends the text.
+    #[test]
+    fn texts_of_real_servers_are_rewritten() {
+        for (before, after) in [
+            (
+                "server.1=127.0.0.2:2888:3888:participant;127.0.0.1:2181\nversion=100000000",
+                "server.1=127.0.0.2:2888:3888:participant;127.0.0.2:2281\nversion=100000000",
+            ),
+            (
+                "server.1=localhost:2888:3888:participant;localhost:2181\nversion=100000000",
+                "server.1=localhost:2888:3888:participant;localhost:2281\nversion=100000000",
+            ),
+            (
+                "server.1=[0:0:0:0:0:0:0:1]:2888:3888:participant;[0:0:0:0:0:0:0:1]:2181\n\
+                 server.2=127.0.0.3:2888:3888:observer;0.0.0.0:2199\nversion=100000002",
+                "server.1=[0:0:0:0:0:0:0:1]:2888:3888:participant;[0:0:0:0:0:0:0:1]:2281\n\
+                 server.2=127.0.0.3:2888:3888:observer;0.0.0.0:2199\nversion=100000002",
+            ),
+            (
+                "server.1=127.0.0.1:2888:3888|127.0.0.2:2889:3889:participant;127.0.0.1:2181\nversion=100000000",
+                "server.1=127.0.0.1:2888:3888|127.0.0.2:2889:3889:participant;127.0.0.1:2281\nversion=100000000",
+            ),
+        ] {
+            assert_eq!(line(Which::Loopback, before), after);
+        }
+        for untouched in [
+            "server.1=127.0.0.1:2888:3888:participant;0.0.0.0:2181\nversion=100000000",
+            "server.1=127.0.0.1:2888:3888:participant\nversion=0",
+        ] {
+            assert_eq!(line(Which::Loopback, untouched), untouched);
         }
     }
 
