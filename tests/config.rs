@@ -218,6 +218,16 @@ fn a_name_or_wildcard_that_leads_back_to_our_own_port_is_a_loop() {
 }
 
 #[test]
+fn gates_tell_their_own_port_unless_another_address_is_written() {
+    let ensemble = |line: &str| parse(&format!("{SMALLEST}{line}\n")).unwrap().ensemble.unwrap();
+    assert_eq!((ensemble("").port, ensemble("").addresses.len()), (2281, 0));
+    let written = ensemble("ensemble: { port: 443, addresses: [ '1=zk1.example.com:2281', '2 = [fd00::2]:2282' ] }");
+    let addresses = [(1, "zk1.example.com:2281".to_owned()), (2, "[fd00::2]:2282".to_owned())];
+    assert_eq!((written.port, written.addresses), (443, BTreeMap::from(addresses)));
+    assert!(parse(&format!("{SMALLEST}ensemble: {{ advertise: off }}\n")).unwrap().ensemble.is_none());
+}
+
+#[test]
 fn the_line_is_that_of_the_key_or_of_the_lists_element() {
     let said = problems("four_letter_words:\n  allow:\n    - ruok\n    -\n      nope");
     assert!(said.starts_with("zoogate.yaml:11: four_letter_words.allow[1]: `nope` is no four-letter word"), "{said}");

@@ -1,6 +1,6 @@
 //! From the tree to a [`Config`]: each section, and what must fit together.
 
-use std::{net::SocketAddr, path::PathBuf, thread, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, thread, time::Duration};
 
 use super::{
     Acl, Admin, ClientAuth, ClientX509, Config, ConfigError, FourLetterWords, Identity, Inject, KeyStoreFiles, Limits,
@@ -278,11 +278,28 @@ fn ensemble(r: &mut Reader<'_>, listen: Option<&Listen>) -> Option<Option<Advert
     let words = [("loopback", Some(Which::Loopback)), ("all", Some(Which::All)), ("off", None)];
     let which = r.value("ensemble.advertise", value::choice(&words));
     let port = r.optional("ensemble.port", value::integer(1..=u32::from(u16::MAX)));
-    let addresses = r.list("ensemble.addresses", value::server_address);
+    if which == Some(None) {
+        for key in ["ensemble.port", "ensemble.addresses"] {
+            if r.is_written(key) {
+                r.problem(key, "has no effect with `ensemble.advertise: off`");
+            }
+        }
+    }
+    let addresses = ensemble_addresses(r);
     let own = listen?.addresses.first().map_or(0, SocketAddr::port);
     let port = port?.map_or(own, |port| u16::try_from(port).unwrap_or(own));
-    let addresses = addresses?.unwrap_or_default().into_iter().collect();
+    let addresses = addresses?;
     Some(which?.map(|which| Advertise { which, port, addresses }))
+}
+
+fn ensemble_addresses(r: &mut Reader<'_>) -> Option<BTreeMap<u64, String>> {
+    let mut addresses = BTreeMap::new();
+    for (number, address) in r.list("ensemble.addresses", value::server_address)?.unwrap_or_default() {
+        if addresses.insert(number, address).is_some() {
+            r.problem("ensemble.addresses", format!("names server {number} more than once"));
+        }
+    }
+    Some(addresses)
 }
 
 fn session(r: &mut Reader<'_>, secret_file: SecretFile<'_>) -> Option<Session> {
