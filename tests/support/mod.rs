@@ -40,7 +40,7 @@ pub fn set_up(name: &str) -> PathBuf {
 pub fn free_address() -> SocketAddr {
     static RESERVED: Mutex<Vec<Socket>> = Mutex::new(Vec::new());
     // Processes that start together have numbers that are close together.
-    let start = std::process::id() * 7_919 % 12_000;
+    let start = std::process::id().wrapping_mul(7_919) % 12_000;
     for step in 0..12_000 {
         let port = u16::try_from(20_000 + (start + step) % 12_000).unwrap();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
