@@ -96,6 +96,16 @@ provider_jar() {
   deploy/zookeeper-provider/build.sh >/dev/null || die "the provider can't be built; see the message above"
 }
 
+fetch_curator() {
+  local dir=$PWD/target/curator
+  [ "$here/curator.pom.xml" -ot "$dir/cp.txt" ] && class_path_is_good "$dir/cp.txt" && return
+  say "fetching Curator from Maven Central (about 10 MiB)"
+  mkdir -p "$dir"
+  mvn --quiet --batch-mode -f "$here/curator.pom.xml" dependency:build-classpath "-Dmdep.outputFile=$dir/cp.new" \
+    >"$dir/mvn.log" 2>&1 || die "Maven could not get Curator: $(tail -n 5 "$dir/mvn.log")"
+  mv "$dir/cp.new" "$dir/cp.txt"
+}
+
 # ── clients ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 python_client() {
@@ -121,6 +131,15 @@ java_client() {
   mv "$classes.new" "$classes"
 }
 
+curator_client() {
+  local source=tests/clients/java/CuratorClient.java classes=target/clients/curator
+  [ "$classes/CuratorClient.class" -nt "$source" ] && return
+  say "compiling the Curator client"
+  mkdir -p "$classes"
+  javac -Xlint:all,-classfile,-options -Werror --release 17 -proc:none -cp "$(<target/curator/cp.txt)" -d "$classes" "$source" \
+    || die "the Curator client does not compile"
+}
+
 # ── main ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 case "$purpose" in
@@ -131,6 +150,8 @@ case "$purpose" in
     provider_jar
     python_client
     java_client
+    fetch_curator
+    curator_client
     "$here/c_client.sh"
     ;;
   demo)

@@ -99,7 +99,7 @@ pub fn java(version: &str, pki: &Pki, name: Option<&str>) -> Command {
 }
 
 /// The six flags by which articles and products (Storm, Solr, HBase) give a Java client its TLS.
-fn java_tls_flags(pki: &Pki, name: &str) -> [String; 6] {
+pub fn java_tls_flags(pki: &Pki, name: &str) -> [String; 6] {
     let (key_store, trust_store) = (pki.path(&format!("{name}.jks")), pki.path("trust.jks"));
     [
         "-Dzookeeper.clientCnxnSocket=org.apache.zookeeper.ClientCnxnSocketNetty".to_owned(),
