@@ -80,10 +80,16 @@ Examples:
 CHAIN is what the client sends: its certificate, then intermediates; PEM or DER.
 Its key is not needed, and nor is the server's.
 
+With `identity.mapping` it says which rule made the identity, with lists which of them
+lets the client in or keeps it out, and with `identity.mapping_shadow` what those rules
+would change.
+
 The JSON object has the keys `verdict` (`admitted` or `refused`), `reason` (null when
-admitted), `detail`, `identity`, `acl_ids` (`x509`, `digest`: ids without their scheme)
-and `not_after` (RFC 3339). Of a refused client, `identity`, both ids and `not_after`
-are null; without a secret, or with `inject: x509`, `digest` is.
+admitted), `detail`, `identity`, `acl_ids` (`x509`, `digest`: ids without their scheme),
+`not_after` (RFC 3339), `rule` (the text of the mapping rule that matched, else null) and
+`shadow` (null without such rules; else `result`, which is `same`, `different` or
+`refused`, and `identity`, `reason` and `detail`). Of a refused client, `identity`, both
+ids and `not_after` are null; without a secret, `digest` is.
 
 Exits 0 if it would be admitted, 1 if refused, 65 if a file that the command line names
 can't be read, 78 if the configuration, or a file that it names, is wrong.")]
@@ -102,8 +108,8 @@ Append the permissions, and it is what setAcl takes:
   setAcl /path digest:x509/CN=alice%2CO=Acme:3XqMYmGbSVIzOGvtX4DdIPmUhXA=:cdrwa
 With several secrets it is of the first one, which is for new ACLs. The line that begins
 with `x509:` is the id that native ZooKeeper gives the certificate, wherever --from
-looks; zkCli.sh takes that only if it has no comma. With a configuration that says
-`inject: x509` it is the identity, and the only line: that is what ACLs hold then.
+looks; with `inject: x509` or `acl.translate: on` it is the gate's, the identity.
+zkCli.sh takes it only if it has no comma.
 
 --batch reads certificates from standard input, base64 of DER, one a line, and prints one
 JSON object a line, with the keys `identity`, `acl_ids` (`x509`, `digest`: ids without

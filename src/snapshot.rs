@@ -228,11 +228,6 @@ impl IdentityRules {
         derive(secrets, identity).iter().map(|credential: &Credential| credential.acl_id(*algorithm)).collect()
     }
 
-    /// Whether ZooKeeper is told identities as `x509` ids, so that ACLs name them so.
-    pub fn injects_x509(&self) -> bool {
-        matches!(self.injection, Injection::X509 { .. })
-    }
-
     /// Between `x509` ids and digest ids; none if ZooKeeper is not told of identities as the latter.
     fn translator(&self) -> Option<Translator> {
         let Injection::Digest { secrets, algorithm } = &self.injection else { return None };

@@ -110,6 +110,8 @@ pub struct Status {
     pub connections: ConnectionCounts,
     /// How many identities have live connections, listed below or not.
     pub identities: usize,
+    /// How many of them are made of differently named certificates by `identity.mapping`.
+    pub merged_identities: usize,
     /// The identities with the most connections, most first; cut at the query's limit.
     pub connections_by_identity: Vec<IdentityStatus>,
 }
@@ -173,12 +175,22 @@ impl From<&Metrics> for ConnectionCounts {
 pub struct IdentityStatus {
     /// The identity.
     pub identity: String,
+    /// What its certificates in use say, before any mapping: each name once, in order, at most
+    /// [`IdentityStatus::MAX_NAMES`].
+    pub names: Vec<String>,
+    /// How many such names there are, listed or not.
+    pub names_total: usize,
     /// How many connections it has.
     pub connections: u64,
     /// When the first of its certificates in use expires.
     pub not_after: Timestamp,
     /// The TLS versions it uses, each once.
     pub tls_versions: Vec<&'static str>,
+}
+
+impl IdentityStatus {
+    /// The most names that are listed for an identity.
+    pub const MAX_NAMES: usize = 10;
 }
 
 /// A point in time in Unix seconds, shown as RFC 3339 in UTC. Times outside the years 0 to 9999, which RFC 3339 can't

@@ -56,6 +56,8 @@ fn start_with(limits: Limits) -> Server {
 fn sample() -> Status {
     let identity = |n: u64| IdentityStatus {
         identity: if n == 0 { HOSTILE.to_owned() } else { format!("CN=app{n}") },
+        names: vec![format!("CN=app{n}")],
+        names_total: 1,
         connections: 100 - n,
         not_after: Timestamp(1_800_000_000),
         tls_versions: vec!["TLSv1.2", "TLSv1.3"],
@@ -82,6 +84,7 @@ fn sample() -> Status {
         }],
         connections: ConnectionCounts { handshaking: 1, opening: 2, established: 3, draining: 4 },
         identities: 60,
+        merged_identities: 0,
         connections_by_identity: (0..60).map(identity).collect(),
     }
 }
@@ -228,8 +231,11 @@ async fn the_status_has_the_documented_shape() {
         }],
         "connections": {"handshaking": 1, "opening": 2, "established": 3, "draining": 4},
         "identities": 60,
+        "merged_identities": 0,
         "connections_by_identity": [{
             "identity": HOSTILE,
+            "names": ["CN=app0"],
+            "names_total": 1,
             "connections": 100,
             "not_after": "2027-01-15T08:00:00Z",
             "tls_versions": ["TLSv1.2", "TLSv1.3"],

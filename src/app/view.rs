@@ -1,6 +1,6 @@
 //! What the admin server shows of the running program.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -70,6 +70,7 @@ impl View {
         let snapshot = Arc::clone(&self.snapshots.borrow());
         let mut identities = by_identity(self.roster.present());
         let total = identities.len();
+        let merged_identities = identities.iter().filter(|identity| identity.names_total > 1).count();
         identities.truncate(query.limit);
         Status {
             version: env!("CARGO_PKG_VERSION"),
@@ -81,6 +82,7 @@ impl View {
             certificates: snapshot.tls.certificates().iter().map(certificate_status).collect(),
             connections: ConnectionCounts::from(&*self.metrics),
             identities: total,
+            merged_identities,
             connections_by_identity: identities,
         }
     }
@@ -99,22 +101,33 @@ impl View {
 
 /// Adds up the certificates of each identity; the identities with the most connections first.
 fn by_identity(present: Vec<Present>) -> Vec<IdentityStatus> {
-    let mut identities: BTreeMap<String, IdentityStatus> = BTreeMap::new();
+    let mut identities: BTreeMap<String, (IdentityStatus, BTreeSet<String>)> = BTreeMap::new();
     for certificate in present {
         let not_after = Timestamp(certificate.not_after);
-        let identity = identities.entry(certificate.identity.clone()).or_insert_with(|| IdentityStatus {
-            identity: certificate.identity,
-            connections: 0,
-            not_after,
-            tls_versions: Vec::new(),
+        let (identity, names) = identities.entry(certificate.identity.clone()).or_insert_with(|| {
+            let identity = IdentityStatus {
+                identity: certificate.identity,
+                names: Vec::new(),
+                names_total: 0,
+                connections: 0,
+                not_after,
+                tls_versions: Vec::new(),
+            };
+            (identity, BTreeSet::new())
         });
+        names.insert(certificate.name);
         identity.connections += certificate.connections as u64;
         identity.not_after = identity.not_after.min(not_after);
         if !identity.tls_versions.contains(&certificate.tls_version) {
             identity.tls_versions.push(certificate.tls_version);
         }
     }
-    let mut identities: Vec<_> = identities.into_values().collect();
+    let with_names = |(mut identity, names): (IdentityStatus, BTreeSet<String>)| {
+        identity.names_total = names.len();
+        identity.names = names.into_iter().take(IdentityStatus::MAX_NAMES).collect();
+        identity
+    };
+    let mut identities: Vec<_> = identities.into_values().map(with_names).collect();
     identities.sort_by_key(|identity| std::cmp::Reverse(identity.connections));
     identities
 }
@@ -132,4 +145,32 @@ fn certificate_status(loaded: &LoadedCertificate) -> CertificateStatus {
 
 fn unix(time: SystemTime) -> i64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn present(identity: &str, name: &str) -> Present {
+        Present {
+            identity: identity.to_owned(),
+            name: name.to_owned(),
+            serial: String::new(),
+            sha256: String::new(),
+            not_after: 7,
+            tls_version: "TLSv1.3",
+            connections: 1,
+        }
+    }
+
+    #[test]
+    fn an_identity_lists_each_name_once_and_not_endlessly_many() {
+        let mut everyone = vec![present("app", "CN=renewed"), present("app", "CN=renewed"), present("other", "CN=x")];
+        everyone.extend((0..30).map(|n| present("app", &format!("CN={n:02}"))));
+        let identities = by_identity(everyone);
+        let told: Vec<_> =
+            identities.iter().map(|i| (i.identity.as_str(), i.names.len(), i.names_total, i.connections)).collect();
+        assert_eq!(told, [("app", IdentityStatus::MAX_NAMES, 31, 32), ("other", 1, 1, 1)]);
+        assert_eq!(identities[0].names[..2], ["CN=00", "CN=01"]);
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::acl_ids::{Naming, X509Id};
 use super::{Exit, NamingArgs, complain};
 use crate::config::{self, Config, Inject, Problem};
 use crate::snapshot::{IdentityRules, LoadProblem};
@@ -34,13 +35,17 @@ pub(super) fn complain_of(problems: &[LoadProblem]) -> Exit {
 }
 
 /// How certificates are named, by a configuration or by options; or why that can't be told.
-pub(super) fn load_rules(config: Option<&Path>, naming: &NamingArgs) -> Result<IdentityRules, Exit> {
+pub(super) fn load_naming(config: Option<&Path>, naming: &NamingArgs) -> Result<Naming, Exit> {
     match config {
         Some(path) => {
             let config = load_config(path)?;
-            IdentityRules::load(&config.identity).map_err(|problem| complain_in(path, &[problem]))
+            let rules = IdentityRules::load(&config.identity).map_err(|problem| complain_in(path, &[problem]))?;
+            Ok(Naming { rules, x509: X509Id::of(&config) })
         }
-        None => IdentityRules::load(&naming.identity()).map_err(|problem| complain_of(&[problem])),
+        None => {
+            let rules = IdentityRules::load(&naming.identity()).map_err(|problem| complain_of(&[problem]))?;
+            Ok(Naming { rules, x509: X509Id::Subject })
+        }
     }
 }
 

@@ -4,31 +4,30 @@ mod batch;
 
 use std::path::Path;
 
-use super::acl_ids::AclIds;
+use super::acl_ids::{AclIds, Naming, X509Id};
 use super::{Exit, IdentityArgs, complain, files, print};
 use crate::identity::{self, IdentityError, Source};
 use crate::reason::Refusal;
-use crate::snapshot::IdentityRules;
 use crate::store;
 
 pub(super) fn identity(args: &IdentityArgs) -> Exit {
-    let rules = match files::load_rules(args.config.as_deref(), &args.naming) {
-        Ok(rules) => rules,
+    let naming = match files::load_naming(args.config.as_deref(), &args.naming) {
+        Ok(naming) => naming,
         Err(exit) => return exit,
     };
     match &args.certificate {
-        Some(path) => one(path, &rules),
-        None => batch::run(&rules),
+        Some(path) => one(path, &naming),
+        None => batch::run(&naming),
     }
 }
 
-fn one(path: &Path, rules: &IdentityRules) -> Exit {
+fn one(path: &Path, naming: &Naming) -> Exit {
     let chain = match store::load_certificates(path) {
         Ok(chain) => chain,
         Err(error) => return complain(&error, Exit::UnreadableInput),
     };
     let leaf = chain.first().map_or(&[][..], |leaf| leaf.as_ref());
-    let named = Named::of(rules, leaf);
+    let named = Named::of(naming, leaf);
     if let Some(detail) = &named.detail {
         let exit = if named.identity.is_some() { Exit::Ok } else { Exit::Refused };
         complain(&format!("{}: {detail}", path.display()), exit);
@@ -36,11 +35,11 @@ fn one(path: &Path, rules: &IdentityRules) -> Exit {
             return exit;
         }
     }
-    print_tokens(&named.acl_ids, rules.injects_x509())
+    print_tokens(&named.acl_ids, naming.x509)
 }
 
 /// Prints one id a line, as it stands in an ACL; in front, the one that works without a provider on the server.
-fn print_tokens(ids: &AclIds, has_provider: bool) -> Exit {
+fn print_tokens(ids: &AclIds, x509_id: X509Id) -> Exit {
     let mut tokens: Vec<String> = ids.digest.iter().map(|id| format!("digest:{id}")).collect();
     match &ids.x509 {
         Some(x509) if x509.contains(char::is_control) => {
@@ -49,12 +48,11 @@ fn print_tokens(ids: &AclIds, has_provider: bool) -> Exit {
         }
         Some(x509) => {
             if tokens.is_empty() && x509.contains([',', ' ', '"', '\'', '\\']) {
-                let remedy = if has_provider {
-                    "rules of identity.mapping can make short names"
-                } else {
-                    "with --secret-file or --config there is a digest id that it takes"
+                let advice = match x509_id {
+                    X509Id::Subject => "with --secret-file or --config there is a digest id that it takes",
+                    X509Id::Identity => "identity.mapping can make names without them",
                 };
-                let note = format!("zkCli.sh can't take this x509 id, for it splits at commas and blanks; {remedy}");
+                let note = format!("zkCli.sh can't take this x509 id, for it splits at commas and blanks; {advice}");
                 complain(&note, Exit::Ok);
             }
             tokens.push(format!("x509:{x509}"));
@@ -75,21 +73,22 @@ struct Named {
 
 impl Named {
     /// An empty subject is a name to native ZooKeeper, if one that the gate does not let in: its id is told, with
-    /// a warning in the detail. Not where ACLs name what the gate says, which never says it.
-    fn of(rules: &IdentityRules, leaf: &[u8]) -> Self {
+    /// a warning in the detail.
+    fn of(naming: &Naming, leaf: &[u8]) -> Self {
+        let rules = &naming.rules;
         let error = match identity::identify(leaf, rules.source()) {
             Ok(name) => {
                 let identity = match rules.names().rename(name) {
                     Ok(identity) => identity,
                     Err(error) => return Self::refused(error),
                 };
-                let acl_ids = AclIds::of(rules, leaf, &identity);
+                let acl_ids = naming.ids(leaf, &identity);
                 return Self { identity: Some(identity.to_string()), acl_ids, reason: None, detail: None };
             }
             Err(error) => error,
         };
-        let native_nobody = error.refusal == Refusal::NoIdentity && rules.source() == Source::Subject;
-        if native_nobody && !rules.injects_x509() {
+        let native = naming.x509 == X509Id::Subject && rules.source() == Source::Subject;
+        if error.refusal == Refusal::NoIdentity && native {
             let detail = format!("the gate refuses it ({}): {error}", error.refusal);
             let acl_ids = AclIds { x509: Some(String::new()), digest: None };
             return Self { identity: Some(String::new()), acl_ids, reason: None, detail: Some(detail) };

@@ -17,6 +17,14 @@ pub(crate) struct Authorized {
     pub(super) share: Box<Share>,
 }
 
+/// Who an authorized client is.
+pub(crate) struct Recognized {
+    /// Who ZooKeeper is told it is.
+    pub(crate) identity: Identity,
+    /// What its certificate says, before any mapping.
+    pub(crate) name: Identity,
+}
+
 /// What the access record says of a client's certificate.
 #[derive(Clone, Debug)]
 pub(crate) struct ClientName {
@@ -53,7 +61,7 @@ pub(super) async fn admit(
     authenticated: Box<Authenticated>,
     gate: &Gate,
     snapshot: &Snapshot,
-) -> Result<(Authorized, Identity), NotAdmitted> {
+) -> Result<(Authorized, Recognized), NotAdmitted> {
     let identified = snapshot.identify(&authenticated.chain, &authenticated.verified.anchor);
     compared(&identified, gate);
     match identified.verdict {
@@ -65,7 +73,10 @@ pub(super) async fn admit(
                 // Judged by what has been replaced meanwhile.
                 gate.chains.look_again(&share);
             }
-            Ok((Authorized { client: Box::new(authenticated.stream), grant, share }, admitted.identity))
+            let identity = admitted.identity;
+            let name = identified.name.unwrap_or_else(|| identity.clone());
+            let authorized = Authorized { client: Box::new(authenticated.stream), grant, share };
+            Ok((authorized, Recognized { identity, name }))
         }
         Err(error) => {
             farewell::bid(authenticated.stream).await;

@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::admission::{self, Authorized, ClientName};
+use super::admission::{self, Authorized, ClientName, Recognized};
 use super::record::{Closed, ConnectionRecord};
 use super::relay::{self, Bounds, Terms};
 use super::roster::Place;
@@ -73,8 +73,8 @@ impl Connection<'_> {
         let authenticated = Box::new(Box::pin(tls::handshake(stream, &snapshot.tls, deadline)).await?);
         self.authenticated(&authenticated);
 
-        let (mut authorized, identity) = Box::pin(admission::admit(authenticated, gate, &snapshot)).await?;
-        let mut place = self.admitted(identity);
+        let (mut authorized, recognized) = Box::pin(admission::admit(authenticated, gate, &snapshot)).await?;
+        let mut place = self.admitted(recognized);
         drop(snapshot);
 
         match Box::pin(session::read_opening(&mut authorized.client, settings.open_timeout)).await {
@@ -179,8 +179,8 @@ impl Connection<'_> {
         self.record.authenticated(ClientName::of(authenticated));
     }
 
-    fn admitted(&mut self, identity: Identity) -> Option<Place> {
-        self.record.admitted(identity).map(|client| self.gate.roster.enter(client))
+    fn admitted(&mut self, Recognized { identity, name }: Recognized) -> Option<Place> {
+        self.record.admitted(identity).map(|client| self.gate.roster.enter(client, &name))
     }
 
     fn not_owner(&self, authorized: &Authorized, id: i64, refusal: SessionRefusal) -> OpenError {

@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::admission::ClientName;
+use crate::identity::Identity;
 
 /// The certificates and sessions of the live connections that passed admission.
 #[derive(Debug, Default)]
@@ -25,6 +26,8 @@ struct Lists {
 pub struct Present {
     /// Who ZooKeeper is told it is.
     pub identity: String,
+    /// What the certificate says, before any mapping.
+    pub name: String,
     /// The certificate's serial number in hexadecimal.
     pub serial: String,
     /// The certificate's SHA-256 in hexadecimal.
@@ -48,12 +51,13 @@ pub(crate) struct Place {
 }
 
 impl Roster {
-    /// Enters a connection.
-    pub(crate) fn enter(self: &Arc<Self>, client: &ClientName) -> Place {
+    /// Enters a connection of a client whose certificate says `name`.
+    pub(crate) fn enter(self: &Arc<Self>, client: &ClientName, name: &Identity) -> Place {
         let identity = client.identity.as_ref().map(ToString::to_string).unwrap_or_default();
         let mut lists = self.lock();
         let present = lists.certificates.entry(client.sha256.clone()).or_insert_with(|| Present {
             identity: identity.clone(),
+            name: name.to_string(),
             serial: client.serial.clone(),
             sha256: client.sha256.clone(),
             not_after: client.not_after,
@@ -123,11 +127,15 @@ mod tests {
         }
     }
 
+    fn enter(roster: &Arc<Roster>, sha256: &str) -> Place {
+        roster.enter(&client(sha256), &Identity::new("CN=a".to_owned()).unwrap())
+    }
+
     #[test]
     fn a_certificate_is_present_as_long_as_one_of_its_connections() {
         let roster = Arc::new(Roster::default());
-        let (first, second) = (roster.enter(&client("aa")), roster.enter(&client("aa")));
-        let other = roster.enter(&client("bb"));
+        let (first, second) = (enter(&roster, "aa"), enter(&roster, "aa"));
+        let other = enter(&roster, "bb");
         assert_eq!(roster.present().len(), 2);
         drop(first);
         assert_eq!(roster.present().iter().map(|present| present.connections).sum::<usize>(), 2);
@@ -138,7 +146,7 @@ mod tests {
     #[test]
     fn a_session_that_moved_to_another_connection_stays_when_the_first_one_ends() {
         let roster = Arc::new(Roster::default());
-        let (mut first, mut second) = (roster.enter(&client("aa")), roster.enter(&client("aa")));
+        let (mut first, mut second) = (enter(&roster, "aa"), enter(&roster, "aa"));
         first.opened(7);
         second.opened(7);
         drop(first);

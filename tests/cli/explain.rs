@@ -34,7 +34,8 @@ fn refusal(shop: &Workshop, arguments: &str) -> String {
 
 fn has_its_keys(report: &Value) {
     let keys: BTreeSet<&str> = report.as_object().expect("an object").keys().map(String::as_str).collect();
-    assert_eq!(keys, BTreeSet::from(["verdict", "reason", "detail", "identity", "acl_ids", "not_after"]));
+    let wanted = ["verdict", "reason", "detail", "identity", "acl_ids", "not_after", "rule", "shadow"];
+    assert_eq!(keys, BTreeSet::from(wanted));
 }
 
 fn admitted(run: &Run) -> Value {
@@ -75,6 +76,7 @@ fn an_admitted_client_is_told_with_its_ids_and_its_end() {
 fn without_a_secret_there_is_no_digest_id() {
     let report = admitted(&pki().zoogate("explain alice.crt --trust-store root.crt --output json"));
     assert_eq!(report["acl_ids"], json!({"x509": "CN=alice,O=Acme", "digest": null}));
+    assert_eq!((&report["rule"], &report["shadow"]), (&Value::Null, &Value::Null));
 }
 
 #[test]
@@ -244,24 +246,108 @@ fn a_configuration_gives_verifier_and_identity() {
     assert_eq!(refusal(&shop, "server.crt --config zoogate.yaml"), "revoked");
 }
 
-/// Ids that the provider gives are the names that it is told, and there is no digest user.
-#[test]
-fn where_x509_ids_are_injected_the_identity_is_the_id() {
-    let shop = pki();
+/// A configuration whose `identity` has these keys too, and a trust store with the alias `zoo`.
+fn mapped(shop: &Workshop, identity: &str) {
+    if !shop.path("trust").exists() {
+        shop.run(&format!(
+            "keytool -importcert -noprompt -alias zoo -file root.crt -keystore trust -storetype PKCS12 \
+             -storepass {PASSWORD}"
+        ));
+    }
     let config = CONFIG.replace("UPSTREAM", "127.0.0.1:2181");
-    let mapping = "mapping: [ 'RULE:^CN=([a-z]+),O=Acme$/acme.$1/' ]";
-    shop.write("zoogate.yaml", config.replace("{ secret_file", &format!("{{ inject: x509, {mapping}, secret_file")));
-    let report = admitted(&shop.zoogate("explain alice.crt --config zoogate.yaml --output json"));
-    assert_eq!(report["identity"], "acme.alice");
-    assert_eq!(report["acl_ids"], json!({"x509": "acme.alice", "digest": null}));
-    let text = shop.zoogate("explain alice.crt --config zoogate.yaml");
-    assert!(text.stdout.contains("\nACL ids       x509:acme.alice\njudged as of  "), "{text:?}");
+    let config = config.replace("{ path: root.crt }", "{ path: trust, password_file: password }");
+    shop.write("mapped.yaml", config.replace("secret_file: secret", &format!("secret_file: secret, {identity}")));
+}
 
-    // With digest ids, the subject is what native TLS knows, whatever the rules say.
-    shop.write("zoogate.yaml", config.replace("{ secret_file", &format!("{{ {mapping}, secret_file")));
-    let report = admitted(&shop.zoogate("explain alice.crt --config zoogate.yaml --output json"));
+const APP: &str = "mapping: [ 'RULE:CN=(x),O=Acme/$1/', { rule: 'RULE:CN=([^,]+),O=Acme/app-$1/', issuers: [zoo] } ]";
+
+#[test]
+fn the_rule_that_matched_is_told_with_what_was_made_of_the_name() {
+    let shop = pki();
+    mapped(&shop, &format!("{APP}, allow: [x, 'app-*'], also_inject: [ unmapped ]"));
+    let report = admitted(&shop.zoogate("explain alice.crt --config mapped.yaml --output json"));
+    assert_eq!(report["identity"], "app-alice");
+    assert_eq!(report["rule"], "RULE:CN=([^,]+),O=Acme/app-$1/");
     assert_eq!(report["acl_ids"]["x509"], "CN=alice,O=Acme");
-    assert!(report["acl_ids"]["digest"].as_str().unwrap().starts_with("x509/acme.alice:"), "{report}");
+    let digest = report["acl_ids"]["digest"].as_str().unwrap();
+    assert!(digest.starts_with("x509/app-alice:"), "{digest}");
+
+    let text = shop.zoogate("explain alice.crt --config mapped.yaml").stdout;
+    for line in [
+        "\nname          CN=alice,O=Acme\n",
+        "\nby rule       RULE:CN=([^,]+),O=Acme/app-$1/ (number 2 of 2)\n",
+        "\n              which holds for clients of zoo\n",
+        "\nallowed by    identity.allow, number 2\n",
+        "\nold names     digest:x509/CN=alice%2CO=Acme:",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+}
+
+#[test]
+fn a_name_that_no_rule_matches_is_refused_without_a_rule() {
+    let shop = pki();
+    mapped(&shop, "mapping: [ 'RULE:CN=bob,.*/b/' ], mapping_shadow: [ DEFAULT ]");
+    assert_eq!(refusal(&shop, "alice.crt --config mapped.yaml"), "no_identity");
+    let report = shop.zoogate("explain alice.crt --config mapped.yaml --output json").json();
+    assert_eq!(report["rule"], Value::Null);
+    assert_eq!(report["shadow"]["result"], "different");
+    let text = shop.zoogate("explain alice.crt --config mapped.yaml").stdout;
+    assert!(text.contains("\nin the shadow identity.mapping_shadow would let it in, as CN=alice,O=Acme\n"), "{text}");
+}
+
+#[test]
+fn a_denied_identity_is_told_with_the_list_that_denies_it() {
+    let shop = pki();
+    let detail = || {
+        assert_eq!(refusal(&shop, "alice.crt --config mapped.yaml"), "denied");
+        let report = shop.zoogate("explain alice.crt --config mapped.yaml --output json").json();
+        assert_eq!(report["rule"], "RULE:CN=([^,]+),O=Acme/app-$1/");
+        report["detail"].as_str().unwrap().to_owned()
+    };
+    mapped(&shop, &format!("{APP}, deny: [ bob, 'app-*' ]"));
+    assert_eq!(detail(), "app-alice: the identity is on the list identity.deny, by `app-*` (number 2)");
+    let text = shop.zoogate("explain alice.crt --config mapped.yaml").stdout;
+    assert!(text.contains("\nby rule       RULE:") && text.contains("else take `app-*` off `identity.deny`"), "{text}");
+    mapped(&shop, &format!("{APP}, allow: [ bob ]"));
+    assert_eq!(detail(), "app-alice: the identity is not on the list identity.allow");
+    let text = shop.zoogate("explain alice.crt --config mapped.yaml").stdout;
+    assert!(text.contains("else put `app-alice` on `identity.allow`"), "{text}");
+}
+
+#[test]
+fn what_other_rules_would_change_is_told_beside_what_is() {
+    let shop = pki();
+    let nothing = json!({"result": "same", "identity": "CN=alice,O=Acme", "reason": null, "detail": null});
+    let other = json!({"result": "different", "identity": "ALICE", "reason": null, "detail": null});
+    let cases = [("DEFAULT", nothing), ("'RULE:CN=([^,]+),.*/$1/U'", other)];
+    for (rule, expected) in cases {
+        mapped(&shop, &format!("mapping_shadow: [ {rule} ]"));
+        let report = admitted(&shop.zoogate("explain alice.crt --config mapped.yaml --output json"));
+        assert_eq!((&report["identity"], &report["shadow"]), (&json!("CN=alice,O=Acme"), &expected));
+        assert_eq!(report["rule"], Value::Null);
+    }
+    let text = shop.zoogate("explain alice.crt --config mapped.yaml").stdout;
+    assert!(text.contains("\nin the shadow identity.mapping_shadow would make it ALICE\n"), "{text}");
+    mapped(&shop, "mapping_shadow: [ 'RULE:CN=bob,.*/b/' ]");
+    let report = admitted(&shop.zoogate("explain alice.crt --config mapped.yaml --output json"));
+    assert_eq!((&report["shadow"]["result"], &report["shadow"]["reason"]), (&json!("refused"), &json!("no_identity")));
+    assert!(report["shadow"]["detail"].as_str().unwrap().contains("no mapping rule matches"), "{report}");
+}
+
+#[test]
+fn the_x509_id_is_the_identity_where_the_gate_speaks_that_scheme() {
+    let shop = pki();
+    for more in ["inject: x509", "inject: digest, mapping_shadow: [ DEFAULT ] }\nacl: { translate: on"] {
+        mapped(&shop, &format!("{APP}, {more}"));
+        let report = admitted(&shop.zoogate("explain alice.crt --config mapped.yaml --output json"));
+        assert_eq!(report["acl_ids"]["x509"], "app-alice", "{more}");
+        // Whose rule is bound to an issuer is not named by itself.
+        assert_eq!(shop.zoogate("identity alice.crt --config mapped.yaml").code, 1);
+        mapped(&shop, &format!("mapping: [ 'RULE:CN=([^,]+),.*/app-$1/' ], {more}"));
+        let run = shop.zoogate("identity alice.crt --config mapped.yaml");
+        assert_eq!(run.stdout.lines().last(), Some("x509:app-alice"), "{run:?}");
+    }
 }
 
 #[test]

@@ -70,3 +70,29 @@ async fn the_gauges_tell_how_far_connections_have_come() {
     eventually("nobody present", async || status().await["identities"] == 0).await;
     proxy.finish(&["client_closed", "no_request", "probe"]).await;
 }
+
+#[tokio::test]
+async fn certificates_that_a_mapping_makes_one_identity_are_told_by_their_names() {
+    let upstream = Upstream::start().await;
+    let setup = Setup::new(&upstream).set("identity.mapping", "[ 'RULE:CN=(alice|bob)/team/', DEFAULT ]");
+    let proxy = Proxy::with(setup).await;
+    let (alice, bob) =
+        (Client::connect(proxy.address, &PKI.alice).await, Client::connect(proxy.address, &PKI.bob).await);
+    let single = Client::connect(proxy.address, &PKI.two_names).await;
+    let status = async || serde_json::from_str::<serde_json::Value>(&proxy.admin.get("/status").await.1).unwrap();
+    eventually("three clients", async || status().await["identities"] == 2).await;
+    proxy.admin.becomes("zoogate_connections{state=\"opening\"}", 3.0).await;
+    let told = status().await;
+    assert_eq!(told["merged_identities"], 1, "{told}");
+    let team = &told["connections_by_identity"][0];
+    assert_eq!((&team["identity"], &team["names_total"]), (&"team".into(), &2.into()), "{told}");
+    assert_eq!(team["names"], serde_json::json!(["CN=alice", "CN=bob"]), "{told}");
+    assert_eq!(told["connections_by_identity"][1]["names"], serde_json::json!(["CN=two names"]), "{told}");
+
+    bob.hang_up().await;
+    eventually("bob gone", async || status().await["merged_identities"] == 0).await;
+    assert_eq!(status().await["connections_by_identity"][0]["names_total"], 1);
+    alice.hang_up().await;
+    single.hang_up().await;
+    proxy.finish(&["no_request"; 3]).await;
+}

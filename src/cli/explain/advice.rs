@@ -1,5 +1,7 @@
 //! What an operator can do about each reason of a refusal.
 
+use crate::identity::Identity;
+use crate::policy::Denial;
 use crate::reason::Refusal;
 
 /// A sentence of advice. Without a wildcard, so that a new reason can't be forgotten here.
@@ -35,9 +37,19 @@ pub(super) fn advice(refusal: Refusal) -> &'static str {
         Refusal::NoIdentity => {
             "issue it with a name where `identity.from` looks and a rule of `identity.mapping` matches, or change those"
         }
-        Refusal::AmbiguousIdentity => "issue it with exactly one name where `identity.from` looks for it",
+        Refusal::AmbiguousIdentity => {
+            "issue it with exactly one name where `identity.from` looks for it, in ASCII where a mapping rule ignores case"
+        }
         Refusal::Denied => "nothing, if that is meant; else change `identity.allow` or `identity.deny`",
         Refusal::Protocol => "see the gate's log; the client's TLS library may be at fault",
+    }
+}
+
+/// Advice on an identity that a list keeps out.
+pub(super) fn on_denial(identity: &Identity, denial: &Denial) -> String {
+    match denial {
+        Denial::Listed { glob, .. } => format!("nothing, if that is meant; else take `{glob}` off `identity.deny`"),
+        Denial::Unlisted => format!("nothing, if that is meant; else put `{identity}` on `identity.allow`"),
     }
 }
 

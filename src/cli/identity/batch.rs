@@ -7,8 +7,8 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::Named;
+use crate::cli::acl_ids::Naming;
 use crate::cli::{Exit, complain, text};
-use crate::snapshot::IdentityRules;
 
 /// Longest line, in bytes; certificates have a few thousand.
 const MAX_LINE: u64 = 1024 * 1024;
@@ -18,9 +18,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-pub(super) fn run(rules: &IdentityRules) -> Exit {
+pub(super) fn run(naming: &Naming) -> Exit {
     let input = BufReader::with_capacity(64 * 1024, io::stdin().lock());
-    match name_all(rules, input, io::stdout().lock()) {
+    match name_all(naming, input, io::stdout().lock()) {
         Ok(Tally { unreadable: 0, .. }) => Exit::Ok,
         Ok(Tally { unreadable, lines }) => {
             let told = format!("{unreadable} of {lines} lines can't be read as base64 of a certificate");
@@ -46,7 +46,7 @@ enum Failure {
     Output(io::Error),
 }
 
-fn name_all(rules: &IdentityRules, mut input: BufReader<impl Read>, output: impl Write) -> Result<Tally, Failure> {
+fn name_all(naming: &Naming, mut input: BufReader<impl Read>, output: impl Write) -> Result<Tally, Failure> {
     let mut output = BufWriter::with_capacity(64 * 1024, output);
     let mut tally = Tally::default();
     let mut line = Vec::new();
@@ -61,7 +61,7 @@ fn name_all(rules: &IdentityRules, mut input: BufReader<impl Read>, output: impl
         }
         tally.lines += 1;
         let named = match decode(&line, whole) {
-            Ok(der) => Named::of(rules, &der),
+            Ok(der) => Named::of(naming, &der),
             Err(why) => {
                 tally.unreadable += 1;
                 Named::unreadable(why)
@@ -99,15 +99,17 @@ fn decode(line: &[u8], whole: bool) -> Result<Vec<u8>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::acl_ids::X509Id;
     use crate::config;
     use crate::identity::Source;
+    use crate::snapshot::IdentityRules;
 
     fn answers(input: &[u8]) -> (Vec<serde_json::Value>, Tally) {
         let identity = config::Identity::plain(Source::Subject, config::Inject::None);
-        let rules = IdentityRules::load(&identity).unwrap();
+        let naming = Naming { rules: IdentityRules::load(&identity).unwrap(), x509: X509Id::Subject };
         let mut output = Vec::new();
         // A small buffer, so that lines are read in pieces.
-        let tally = name_all(&rules, BufReader::with_capacity(7, input), &mut output).unwrap();
+        let tally = name_all(&naming, BufReader::with_capacity(7, input), &mut output).unwrap();
         let lines = String::from_utf8(output).unwrap();
         (lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), tally)
     }
