@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::socket::{self, Liveness};
@@ -62,6 +63,9 @@ impl Dialer {
         if let (true, true, Some(client)) = (self.per_client, address.ip().is_loopback(), client)
             && address.is_ipv4()
         {
+            // The port is chosen when the destination is known: `bind` alone would look for one that nobody uses
+            // for anything, which takes long, and fails, when one client's connections come and go by thousands.
+            setsockopt(&socket, sockopt::IpBindAddressNoPort, &true)?;
             socket.bind(SocketAddr::new(loopback_source(client).into(), 0))?;
         }
         let stream = socket.connect(address).await?;
@@ -87,6 +91,14 @@ mod tests {
         let liveness =
             Liveness { keepalive: Some(Duration::from_secs(60)), user_timeout: Some(Duration::from_secs(30)) };
         Dialer { host: "127.0.0.1".to_owned(), port, timeout: Duration::from_secs(5), per_client, liveness }
+    }
+
+    #[tokio::test]
+    async fn ports_are_shared_between_destinations() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let stream = dialer(port, true).dial(Some("10.1.2.3".parse().unwrap())).await.unwrap();
+        assert!(nix::sys::socket::getsockopt(&stream, sockopt::IpBindAddressNoPort).unwrap());
     }
 
     async fn source(per_client: bool, client: &str) -> IpAddr {
