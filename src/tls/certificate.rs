@@ -73,18 +73,14 @@ impl<'a> Certificate<'a> {
         if tbs.version.0 > 2 {
             return Err(format!("it is of the unknown X.509 version {}", tbs.version.0.saturating_add(1)));
         }
-        let (not_before, not_after) = (tbs.validity.not_before.timestamp(), tbs.validity.not_after.timestamp());
-        if not_before > not_after {
-            return Err("its notAfter is before its notBefore".to_owned());
-        }
         let public_key = der::subject_public_key(der).ok_or("its public key can't be parsed")?;
         Ok(Self {
             serial: range_in(der, parsed.raw_serial())?,
             issuer: range_in(der, tbs.issuer.as_raw())?,
             subject: range_in(der, tbs.subject.as_raw())?,
             public_key: range_in(der, public_key)?,
-            not_before,
-            not_after,
+            not_before: tbs.validity.not_before.timestamp(),
+            not_after: tbs.validity.not_after.timestamp(),
             version: tbs.version.0.saturating_add(1),
             extensions: Extensions::read(&parsed)?,
             weak_key: weak_key(&parsed),

@@ -74,6 +74,24 @@ fn an_rsa_pss_signature_is_accepted() {
     verify(&verifier(&[&ca.cert("ca")]), &[&alice]).unwrap();
 }
 
+/// `openssl x509 -days -1` makes them: no time is within their validity.
+#[test]
+fn a_certificate_that_ends_before_it_begins_has_expired() {
+    let backwards = |mut params: rcgen::CertificateParams| {
+        (params.not_before, params.not_after) = (date_time_ymd(2030, 1, 2), date_time_ymd(2030, 1, 1));
+        params
+    };
+    let root = Entity::root("Root");
+    let alice = root.issue(backwards(leaf("alice")));
+    let unused = Entity::self_signed(backwards(ca("Unused")));
+    let verifier = verifier(&[&root.cert, &unused.cert]);
+    assert_refused(verify_at(&verifier, &[&alice.cert], year(2031)), Refusal::Expired, "expired at 2030-01-01");
+    assert_refused(verify_at(&verifier, &[&alice.cert], year(2029)), Refusal::NotYetValid, "before 2030-01-02");
+    let intermediate = root.issue(backwards(ca("Intermediate")));
+    let bob = intermediate.issue(leaf("bob"));
+    assert_refused(verify_at(&verifier, &[&bob.cert, &intermediate.cert], year(2031)), Refusal::Expired, "expired at");
+}
+
 #[test]
 fn no_certificate_is_its_own_refusal() {
     let root = Entity::root("Root");
