@@ -126,6 +126,18 @@ fn a_list_and_a_single_address_are_both_fine() {
 }
 
 #[test]
+fn every_address_of_both_families_can_be_listened_on() {
+    for both in ["['0.0.0.0:2281', '[::]:2281']", "['[::]:2281', '0.0.0.0:2281']"] {
+        let config = parse(&SMALLEST.replace("'0.0.0.0:2281'", both)).unwrap();
+        assert_eq!(config.listen.addresses.len(), 2);
+    }
+    for twice in ["['[::]:2281', '[::1]:2281']", "['0.0.0.0:2281', '127.0.0.1:2281']"] {
+        let problems = parse(&SMALLEST.replace("'0.0.0.0:2281'", twice)).unwrap_err().to_string();
+        assert!(problems.contains("is covered by"), "{problems}");
+    }
+}
+
+#[test]
 fn a_server_elsewhere_is_dialled_from_the_systems_address() {
     for address in ["zk1.example.com:2181", "'[::1]:2181'", "localhost:2181", "10.0.0.1:2181"] {
         let config = parse(&format!("{SMALLEST}upstream: {{ address: {address} }}\n")).unwrap();

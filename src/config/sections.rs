@@ -96,7 +96,9 @@ impl Addresses {
     fn check(&self, r: &mut Reader<'_>) {
         let listen = self.listen.as_deref().unwrap_or_default();
         for (index, address) in listen.iter().enumerate() {
-            if let Some(other) = listen[..index].iter().find(|other| overlap(address, other)) {
+            if let Some(other) =
+                listen[..index].iter().find(|other| same_family(address, other) && overlap(address, other))
+            {
                 r.problem("listen.address", format!("`{address}` is covered by `{other}` already"));
             }
         }
@@ -115,7 +117,12 @@ impl Addresses {
     }
 }
 
-/// Whether two sockets can't both be bound. `[::]` may stand for IPv4 too.
+/// Listeners for clients on IPv6 addresses take no IPv4, so that `0.0.0.0` and `[::]` can be listed together.
+fn same_family(a: &SocketAddr, b: &SocketAddr) -> bool {
+    a.is_ipv4() == b.is_ipv4()
+}
+
+/// Whether two sockets can't both be bound. The admin port's `[::]` may stand for IPv4 too.
 fn overlap(a: &SocketAddr, b: &SocketAddr) -> bool {
     let covers =
         |wide: &SocketAddr, narrow: &SocketAddr| wide.ip().is_unspecified() && (wide.is_ipv6() || narrow.is_ipv4());
