@@ -118,3 +118,25 @@ async fn resume_nothing(dialer: &Dialer) -> io::Result<Health> {
         None => Health::new(UpstreamState::NotServing, "it closes the connection on a ConnectRequest"),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_server_that_says_so_serves() {
+        let isro = |answer: &str| read_isro(answer).map(|health| health.state);
+        assert_eq!(isro("rw"), Some(UpstreamState::Serving));
+        assert_eq!(isro("ro"), Some(UpstreamState::ReadOnly));
+        assert_eq!(isro("null"), Some(UpstreamState::NotServing));
+        let srvr = |answer: &str| read_srvr(answer).map(|health| health.state);
+        assert_eq!(
+            srvr("This ZooKeeper instance is not currently serving requests\n"),
+            Some(UpstreamState::NotServing)
+        );
+        assert_eq!(srvr("Zookeeper version: 3.4.14-x, built on y\nMode: dancing\n"), Some(UpstreamState::NotServing));
+        for refusal in ["", "srvr is not executed because it is not in the whitelist.\n"] {
+            assert_eq!((srvr(refusal), isro(refusal)), (None, None));
+        }
+    }
+}

@@ -52,3 +52,27 @@ pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     TcpListener::from_std(socket.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_option_reaches_the_kernel() {
+        let listener = listen("127.0.0.1:0".parse().unwrap(), 8).unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (keepalive, user_timeout) = (Some(Duration::from_secs(60)), Some(Duration::from_secs(30)));
+        prepare(&stream, Liveness { keepalive, user_timeout }).unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(stream.nodelay().unwrap() && socket.keepalive().unwrap());
+        assert_eq!(Some(socket.tcp_keepalive_time().unwrap()), keepalive);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(20));
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), PROBES);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), user_timeout);
+        let other = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        prepare(&other, Liveness { keepalive: None, user_timeout: None }).unwrap();
+        let socket = SockRef::from(&other);
+        assert!(other.nodelay().unwrap() && !socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_user_timeout().unwrap(), None);
+    }
+}
