@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::zk::opcode::Opcode;
 
 /// No more than this many requests are in flight on one connection; a stock server stops reading at 1,000.
-const LIMIT: usize = 16_384;
+pub(super) const LIMIT: usize = 16_384;
 
 /// Queues that grew beyond this many entries are given back when they are empty.
 const KEPT: usize = 8;

@@ -162,6 +162,29 @@ async fn a_client_whose_authority_ends_is_cut_if_its_reply_does_not_come() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_flood_is_read_no_faster_than_it_is_answered() {
+    let Bench { client, mut server, ending, .. } = Bench::start(0);
+    let flood: Vec<u8> = (0..30_000).flat_map(request).collect();
+    let total = flood.len();
+    let (mut replies, mut requests) = tokio::io::split(client);
+    let sending = tokio::spawn(async move { requests.write_all(&flood).await });
+    let (mut chunk, mut seen) = (vec![0; ROOM], 0);
+    while let Ok(read) = tokio::time::timeout(LINGER, server.read(&mut chunk)).await {
+        seen += read.unwrap();
+    }
+    let most = outstanding::LIMIT * request(0).len() + SCRATCH;
+    assert!(seen + SCRATCH >= most && seen <= most, "{seen} of {total} bytes");
+    let reading = tokio::spawn(async move { tokio::io::copy(&mut replies, &mut tokio::io::sink()).await });
+    for xid in 0..i32::try_from(seen / request(0).len()).unwrap() {
+        server.write_all(&reply(xid)).await.unwrap();
+    }
+    read(&mut server, total - seen).await;
+    sending.await.unwrap().unwrap();
+    ending.abort();
+    reading.abort();
+}
+
+#[tokio::test(start_paused = true)]
 async fn everything_passes_through_sinks_that_take_a_byte_at_a_time() {
     let mut bench = Bench::with_room(0, 1);
     let (requests, replies): (Vec<_>, Vec<_>) = (1..50).map(|xid| (request(xid), reply(xid))).unzip();
