@@ -106,9 +106,12 @@ impl Chains {
             *entry = fresh();
         }
         entry.connections += 1;
+        let first = entry.connections == 1;
         let share = Share { chains: Arc::clone(self), key, number: entry.number, over: entry.over.subscribe() };
         drop(live);
-        self.added.notify_one();
+        if first {
+            self.added.notify_one();
+        }
         share
     }
 

@@ -1,0 +1,181 @@
+//! Measures what zoogate costs, beside a bare TLS relay and HAProxy, in interleaved rounds. `benches/run.sh`
+//! prepares what it needs; `benches/README.md` says what the figures mean.
+//!
+//! The clients and a ZooKeeper that only pretends live in this process; each relay is a process of its own, and
+//! only the CPU time and the memory of that process count.
+
+#![expect(clippy::print_stdout, reason = "the figures are this program's output")]
+
+mod bare;
+mod client;
+mod load;
+mod process;
+mod report;
+mod target;
+mod upstream;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use client::Clients;
+use load::Load;
+use report::Report;
+use target::{Place, Target};
+
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    /// Cargo adds it to every benchmark.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Measures every relay under every load.
+    Run(RunArguments),
+    /// Is the bare relay.
+    Bare(bare::BareArguments),
+}
+
+#[derive(Args)]
+struct RunArguments {
+    /// Directory with ca.pem, server.pem, server.key, client.pem and client.key; logs go there too.
+    #[arg(long)]
+    directory: PathBuf,
+    /// The zoogate to measure.
+    #[arg(long)]
+    zoogate: PathBuf,
+    /// Another build of zoogate, for a comparison of two.
+    #[arg(long)]
+    other_zoogate: Option<PathBuf>,
+    /// The HAProxy to measure.
+    #[arg(long)]
+    haproxy: Option<PathBuf>,
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// Handshakes per relay and round.
+    #[arg(long, default_value_t = 2000)]
+    handshakes: usize,
+    /// Reads of 100 bytes per relay and round.
+    #[arg(long, default_value_t = 100_000)]
+    requests: usize,
+    /// Reads of 1 MB per relay and round.
+    #[arg(long, default_value_t = 1000)]
+    bulk: usize,
+    /// Idle sessions per relay.
+    #[arg(long, default_value_t = 5000)]
+    idle: usize,
+    /// How often idle sessions are measured.
+    #[arg(long, default_value_t = 3)]
+    idle_rounds: usize,
+    /// Let clients offer X25519MLKEM768 too, which OpenSSL 3.0 does not know.
+    #[arg(long)]
+    post_quantum: bool,
+    /// Measure this relay alone: `bare`, `zoogate` or `HAProxy`; for a profiler.
+    #[arg(long)]
+    only: Option<String>,
+    /// Pin relays to this CPU (`taskset`).
+    #[arg(long)]
+    cpu: Option<usize>,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().verb {
+        Some(Verb::Bare(arguments)) => bare::run(&arguments),
+        Some(Verb::Run(arguments)) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                tokio::select! {
+                    result = run(&arguments) => result,
+                    // Relays are ended when their guards are dropped.
+                    stopped = stop() => stopped,
+                }
+            })
+        }
+        None => {
+            println!("run it by benches/run.sh, which prepares certificates and relays");
+            Ok(())
+        }
+    }
+}
+
+async fn stop() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminate.recv() => {}
+    }
+    bail!("stopped")
+}
+
+async fn run(arguments: &RunArguments) -> anyhow::Result<()> {
+    let clients = Clients::load(&arguments.directory, arguments.post_quantum)?;
+    let upstream = upstream::start().await?;
+    let targets = targets(arguments);
+    let mut report = Report::new(targets.iter().map(Target::name).collect());
+    busy_rounds(arguments, &clients, (&targets, upstream), &mut report).await?;
+    for round in 0..arguments.idle_rounds {
+        for target in &targets {
+            let place = place(arguments, upstream);
+            let relay = target.start(&place).await?;
+            let kib = load::idle(&clients, &relay, arguments.idle).await.context(target.name())?;
+            report.add("RSS KiB per idle session", target.name(), kib);
+            println!("idle round {round}: {} {kib:.2} KiB", target.name());
+        }
+    }
+    print!("{report}");
+    Ok(())
+}
+
+/// Every load on every relay in every round, so that what else the machine does meets all alike.
+async fn busy_rounds(
+    arguments: &RunArguments,
+    clients: &Clients,
+    (targets, upstream): (&[Target], SocketAddr),
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let mut relays = Vec::new();
+    for target in targets {
+        relays.push((target.name(), target.start(&place(arguments, upstream)).await?));
+    }
+    let loads = [
+        Load { figure: "CPU µs per handshake", connections: 16, count: arguments.handshakes, bytes: None },
+        Load { figure: "CPU µs per request", connections: 64, count: arguments.requests, bytes: Some(100) },
+        Load { figure: "CPU µs per MB", connections: 8, count: arguments.bulk, bytes: Some(1_000_000) },
+    ];
+    // The first round warms up and does not count.
+    for round in 0..=arguments.rounds {
+        for load in loads.iter().filter(|load| load.count > 0) {
+            for index in 0..relays.len() {
+                // Each relay goes first in turn.
+                let (name, relay) = &relays[(index + round) % relays.len()];
+                let cost = load.run(clients, relay).await.with_context(|| format!("{name}: {}", load.figure))?;
+                if round > 0 {
+                    println!("round {round}: {}: {name} {cost:.2}", load.figure);
+                    report.add(load.figure, name, cost);
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn targets(arguments: &RunArguments) -> Vec<Target> {
+    let mut targets = vec![Target::Bare { buffer: 16 }, Target::Zoogate(arguments.zoogate.clone())];
+    targets.extend(arguments.other_zoogate.clone().map(Target::OtherZoogate));
+    targets.extend(arguments.haproxy.clone().map(Target::HaProxy));
+    targets.retain(|target| arguments.only.as_ref().is_none_or(|only| only == target.name()));
+    targets
+}
+
+fn place(arguments: &RunArguments, upstream: SocketAddr) -> Place<'_> {
+    Place { directory: &arguments.directory, upstream, cpu: arguments.cpu }
+}
