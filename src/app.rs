@@ -134,6 +134,8 @@ impl App {
             upstream: self.config.upstream.address.to_string(),
             metrics: Arc::clone(&self.metrics),
             roster: self.gate.roster(),
+            refusals: self.gate.refusals(),
+            reload: self.reloader.report(),
             snapshots: self.snapshots,
             health: healths,
             listening: Arc::clone(&listening),

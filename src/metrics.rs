@@ -249,6 +249,11 @@ impl Metrics {
         generations.of(GenerationOf::Loaded).set(generations.of(GenerationOf::Disk).get());
     }
 
+    /// How often a material's files have changed: on the disk, or in use.
+    pub fn generation(&self, material: Material, of: GenerationOf) -> u64 {
+        u64::try_from(self.generations.of(material).of(of).get()).unwrap_or(0)
+    }
+
     /// Counts what came of a change of a material.
     pub fn reload_counted(&self, material: Material, result: ReloadResult) {
         self.reloads.of(material).of(result).inc();

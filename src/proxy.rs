@@ -9,6 +9,7 @@ mod listener;
 mod notices;
 mod ownership;
 mod record;
+mod refusals;
 mod relay;
 mod roster;
 mod session;
@@ -36,6 +37,7 @@ use ownership::Passwords;
 pub use chains::Revalidation;
 pub use health::{Health, ask, probe};
 pub use record::ACCESS;
+pub use refusals::{Refusals, RefusedClient};
 pub use relay::{Bounds, X509Auth};
 pub use roster::{Present, Roster};
 pub use socket::{Liveness, listen};
@@ -69,6 +71,7 @@ pub struct Gate {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     metrics: Arc<Metrics>,
     roster: Arc<Roster>,
+    refusals: Arc<Refusals>,
     chains: Arc<Chains>,
     drain: Drain,
     notices: Notices,
@@ -91,6 +94,7 @@ impl Gate {
             snapshots,
             metrics,
             roster: Arc::default(),
+            refusals: Arc::default(),
             drain,
             notices: Notices::new(),
             passwords: Passwords::default(),
@@ -100,6 +104,11 @@ impl Gate {
     /// Who is connected.
     pub fn roster(&self) -> Arc<Roster> {
         Arc::clone(&self.roster)
+    }
+
+    /// Who was not let in lately.
+    pub fn refusals(&self) -> Arc<Refusals> {
+        Arc::clone(&self.refusals)
     }
 
     /// Accepts connections on every listener until the drain begins.

@@ -3,7 +3,7 @@
 //! Contents decide, not events: a Kubernetes `..data` swap, a bind mount, a rename and a write in place all show, and
 //! a file that is written again unchanged does not. What can't be used is not published; the last good snapshot stays.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -30,16 +30,47 @@ pub struct Reloader {
     loaded: Contents,
     seen: Contents,
     trouble: Option<Trouble>,
+    report: watch::Sender<Report>,
 }
 
 /// A SHA-256 of each material's files, in the order of the configuration. A file that can't be read counts as its error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contents(BTreeMap<Material, Vec<u8>>);
 
+/// What came of the last look that had something to do.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// When something was tried last, in Unix seconds.
+    pub tried: i64,
+    /// Whether that went well, and what is on the disk is in use.
+    pub result: ReloadResult,
+    /// When what is in use of each material was loaded, in Unix seconds.
+    pub loaded: BTreeMap<Material, i64>,
+    /// What is wrong with the files on the disk, if they can't be used.
+    pub problem: Option<Problem>,
+    /// What of the configuration has changed without effect.
+    pub needs_restart: Vec<&'static str>,
+}
+
+/// Why the files on the disk can't be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Since when, in Unix seconds.
+    pub since: i64,
+    /// Whether it has lasted long enough to be no half-written change, and somebody was told.
+    pub told: bool,
+    /// Which materials are not those in use.
+    pub materials: Vec<Material>,
+    /// What is wrong, a sentence each.
+    pub messages: Vec<String>,
+}
+
 /// Something on the disk can't be used.
 #[derive(Debug)]
 struct Trouble {
     since: Instant,
+    /// The same in Unix seconds.
+    since_unix: i64,
     /// The contents that somebody has heard of.
     reported: Option<Contents>,
 }
@@ -60,12 +91,25 @@ impl Reloader {
         snapshots: watch::Sender<Arc<Snapshot>>,
         metrics: Arc<Metrics>,
     ) -> Self {
+        let now = unix_now();
         for material in loaded.0.keys() {
             metrics.material_changed(*material);
             metrics.material_loaded(*material);
         }
         metrics.reloaded(UnixTime::now().as_secs());
-        Self { config, snapshots, metrics, seen: loaded.clone(), loaded, trouble: None }
+        let report = watch::Sender::new(Report {
+            tried: now,
+            result: ReloadResult::Ok,
+            loaded: loaded.0.keys().map(|material| (*material, now)).collect(),
+            problem: None,
+            needs_restart: Vec::new(),
+        });
+        Self { config, snapshots, metrics, seen: loaded.clone(), loaded, trouble: None, report }
+    }
+
+    /// What came of the last look that had something to do.
+    pub fn report(&self) -> watch::Receiver<Report> {
+        self.report.subscribe()
     }
 
     /// Looks on an interval, if there is one, and whenever somebody asks, for ever.
@@ -110,6 +154,7 @@ impl Reloader {
             if self.trouble.take().is_some() || asked {
                 info!("nothing to reload: the files are those in use");
                 self.metrics.reloaded(UnixTime::now().as_secs());
+                self.report.send_modify(Report::succeeded);
             }
             return;
         }
@@ -153,6 +198,11 @@ impl Reloader {
             self.metrics.reload_counted(*material, ReloadResult::Ok);
         }
         self.metrics.reloaded(UnixTime::now().as_secs());
+        self.report.send_modify(|report| {
+            report.succeeded();
+            report.loaded.extend(changed.iter().map(|material| (*material, report.tried)));
+            report.needs_restart = needs_restart;
+        });
         let changed: Vec<&str> = changed.iter().map(|material| material.as_str()).collect();
         info!(changed = changed.join(","), "reloaded");
         // Files may have other names now.
@@ -161,17 +211,41 @@ impl Reloader {
     }
 
     fn complain(&mut self, contents: Contents, problems: &[String], asked: bool) {
-        let trouble = self.trouble.get_or_insert_with(|| Trouble { since: Instant::now(), reported: None });
+        let now = unix_now();
+        let trouble = self.trouble.get_or_insert_with(|| Trouble::new(now));
         let told = trouble.reported.as_ref() == Some(&contents);
-        if (told || trouble.since.elapsed() < TORN) && !asked {
+        let tell = asked || !told && trouble.since.elapsed() >= TORN;
+        let differing = contents.differences(&self.loaded);
+        self.report.send_modify(|report| {
+            (report.tried, report.result) = (now, ReloadResult::Failed);
+            report.problem = Some(Problem {
+                since: trouble.since_unix,
+                told: told || tell,
+                materials: differing.clone(),
+                messages: problems.to_vec(),
+            });
+        });
+        if !tell {
             return;
         }
-        for material in contents.differences(&self.loaded) {
+        for material in differing {
             self.metrics.reload_counted(material, ReloadResult::Failed);
         }
         self.metrics.reload_failed();
         warn!(problems = problems.join("; "), "the files on the disk can't be used; what was loaded before stays");
         trouble.reported = Some(contents);
+    }
+}
+
+impl Report {
+    fn succeeded(&mut self) {
+        (self.tried, self.result, self.problem) = (unix_now(), ReloadResult::Ok, None);
+    }
+}
+
+impl Trouble {
+    fn new(now: i64) -> Self {
+        Self { since: Instant::now(), since_unix: now, reported: None }
     }
 }
 
@@ -189,7 +263,7 @@ impl Contents {
     }
 
     fn differences(&self, other: &Self) -> Vec<Material> {
-        let all = self.0.keys().chain(other.0.keys()).copied().collect::<std::collections::BTreeSet<_>>();
+        let all = self.0.keys().chain(other.0.keys()).copied().collect::<BTreeSet<_>>();
         all.into_iter().filter(|material| self.0.get(material) != other.0.get(material)).collect()
     }
 }
@@ -228,6 +302,10 @@ fn files(config: &Config) -> Vec<(Material, &Path)> {
         .chain(config.file.iter().map(of(Material::Config)))
         .map(|(material, path)| (material, path.as_path()))
         .collect()
+}
+
+fn unix_now() -> i64 {
+    i64::try_from(UnixTime::now().as_secs()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

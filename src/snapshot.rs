@@ -18,7 +18,7 @@ use crate::metrics::{CertificateRole, CertificateValidity, CrlValidity};
 use crate::secret::Secret;
 use crate::store::{self, KeyStore, KeyStorePaths, StoreError};
 use crate::tls::material::{self, TlsMaterial, TlsOptions};
-use crate::tls::revocation::{RevocationOptions, RevocationPolicy, RevocationScope};
+use crate::tls::revocation::{CrlInfo, RevocationOptions, RevocationPolicy, RevocationScope};
 use crate::tls::verifier::{Anchor, ClientVerifier, VerifierError};
 use crate::translate::{Names, Translator};
 use grant::{Injection, derive};
@@ -145,12 +145,16 @@ impl Snapshot {
         self.tls.certificates().iter().map(validity).collect()
     }
 
+    /// Every loaded CRL, and the file it came from.
+    pub fn crl_files(&self) -> impl Iterator<Item = (&CrlInfo, &str)> {
+        self.tls.verifier().crls().zip(self.judge.crl_paths.iter().map(String::as_str))
+    }
+
     /// Every loaded CRL, for metrics.
     pub fn crls(&self) -> Vec<CrlValidity> {
-        let infos = self.tls.verifier().crls().zip(&self.judge.crl_paths);
-        let validity = infos.map(|(info, path)| CrlValidity {
+        let validity = self.crl_files().map(|(info, path)| CrlValidity {
             issuer_cn: info.issuer_common_name.clone(),
-            path: path.clone(),
+            path: path.to_owned(),
             this_update: info.this_update,
             next_update: info.next_update,
             number: info.number.as_ref().and_then(|number| number.parse().ok()),

@@ -103,7 +103,7 @@ fn status(view: &AdminView, query: StatusQuery) -> Result<Vec<u8>, String> {
     }
     let not_ready = (view.readiness)();
     let mut status = (view.status)(query);
-    status.connections_by_identity.truncate(query.limit);
+    status.cut(query);
     let answer = Answer { ready: not_ready.is_empty(), not_ready, status };
     let mut body = serde_json::to_vec_pretty(&answer).map_err(|error| error.to_string())?;
     body.push(b'\n');

@@ -54,14 +54,14 @@ impl NotReady {
 /// How much of the status is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StatusQuery {
-    /// The most identities to list, at most [`StatusQuery::MAX_LIMIT`].
+    /// The most identities, client certificates and refusals to list, at most [`StatusQuery::MAX_LIMIT`].
     pub limit: usize,
 }
 
 impl StatusQuery {
-    /// How many identities are listed when the request does not say.
+    /// How many of each are listed when the request does not say.
     pub const DEFAULT_LIMIT: usize = 50;
-    /// The most identities that are listed.
+    /// The most of each that are listed.
     pub const MAX_LIMIT: usize = 1000;
 
     /// Reads the query part of the request's URI; only `limit` is known.
@@ -104,16 +104,42 @@ pub struct Status {
     pub listeners: Vec<SocketAddr>,
     /// What is known of ZooKeeper.
     pub upstream: UpstreamStatus,
-    /// Every loaded certificate.
+    /// The loaded certificates: the server's chain, then the trust store; at most [`Status::MAX_LOADED`].
     pub certificates: Vec<CertificateStatus>,
+    /// How many certificates are loaded, listed or not.
+    pub certificates_total: usize,
+    /// The loaded CRLs, in the order of the configuration; at most [`Status::MAX_LOADED`].
+    pub crls: Vec<CrlStatus>,
+    /// How many CRLs are loaded, listed or not.
+    pub crls_total: usize,
+    /// Whether what is on the disk is in use.
+    pub reload: ReloadStatus,
     /// Live connections by state.
     pub connections: ConnectionCounts,
+    /// How many client certificates have live connections, listed below or not.
+    pub client_certificates_total: usize,
+    /// The client certificates that have live connections, the first to expire first; cut at the query's limit.
+    pub client_certificates: Vec<ClientCertificateStatus>,
+    /// The clients that were not let in lately or were sent away, the last one first; cut at the query's limit.
+    pub refusals: Vec<RefusalStatus>,
     /// How many identities have live connections, listed below or not.
     pub identities: usize,
     /// How many of them are made of differently named certificates by `identity.mapping`.
     pub merged_identities: usize,
     /// The identities with the most connections, most first; cut at the query's limit.
     pub connections_by_identity: Vec<IdentityStatus>,
+}
+
+impl Status {
+    /// The most loaded certificates, and the most CRLs, that are listed.
+    pub const MAX_LOADED: usize = 1000;
+
+    /// Cuts the lists that a query limits.
+    pub fn cut(&mut self, query: StatusQuery) {
+        self.connections_by_identity.truncate(query.limit);
+        self.client_certificates.truncate(query.limit);
+        self.refusals.truncate(query.limit);
+    }
 }
 
 /// What the last probe of ZooKeeper found.
@@ -136,14 +162,123 @@ pub struct CertificateStatus {
     pub role: &'static str,
     /// Its subject, as the logs print it.
     pub subject: String,
+    /// The subject's common name, or the whole subject where it has none.
+    pub subject_cn: String,
     /// Its issuer, as the logs print it.
     pub issuer: String,
+    /// The issuer's common name, or the whole issuer where it has none.
+    pub issuer_cn: String,
+    /// Its name in the trust store, where it has one.
+    pub alias: Option<String>,
     /// Its serial number in hexadecimal.
     pub serial: String,
     /// When it begins to be valid.
     pub not_before: Timestamp,
     /// When it ceases to be valid.
     pub not_after: Timestamp,
+}
+
+/// A loaded certificate revocation list.
+#[derive(Clone, Debug, Serialize)]
+pub struct CrlStatus {
+    /// Its issuer, as the logs print it.
+    pub issuer: String,
+    /// The issuer's common name, or the whole issuer where it has none.
+    pub issuer_cn: String,
+    /// The file it was read from, as configured.
+    pub file: String,
+    /// Its number in decimal; CRLs of version 1 have none.
+    pub number: Option<String>,
+    /// When it was issued.
+    pub this_update: Timestamp,
+    /// When its successor is due, if it says so.
+    pub next_update: Option<Timestamp>,
+    /// How many certificates it revokes.
+    pub entries: usize,
+}
+
+/// Whether what is on the disk is in use.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReloadStatus {
+    /// When a change was tried last, successfully or not; the start counts as one.
+    pub last: Timestamp,
+    /// What came of it, one of the words of [`ReloadResult`](crate::metrics::ReloadResult).
+    pub result: &'static str,
+    /// What is wrong with the files on the disk, if they can't be used.
+    pub problem: Option<ReloadProblem>,
+    /// Sections of the configuration file that have changed, and that only a restart reads.
+    pub needs_restart: Vec<&'static str>,
+    /// Each material that is loaded.
+    pub materials: Vec<MaterialStatus>,
+}
+
+/// Why the files on the disk can't be used; what was loaded before stays in use.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReloadProblem {
+    /// Since when.
+    pub since: Timestamp,
+    /// Whether it may still be a change that is half written, so that no failure was counted.
+    pub pending: bool,
+    /// The materials that have changed.
+    pub materials: Vec<&'static str>,
+    /// What is wrong, a sentence each.
+    pub messages: Vec<String>,
+}
+
+/// One material: which version of it is in use.
+#[derive(Clone, Debug, Serialize)]
+pub struct MaterialStatus {
+    /// One of the words of [`Material`](crate::metrics::Material).
+    pub material: &'static str,
+    /// When what is in use was loaded.
+    pub loaded: Timestamp,
+    /// How often the contents of its files have changed on the disk.
+    pub disk_generation: u64,
+    /// The same of what is in use.
+    pub loaded_generation: u64,
+    /// Whether what is in use is what is on the disk.
+    pub current: bool,
+}
+
+/// A client certificate that has live connections.
+#[derive(Clone, Debug, Serialize)]
+pub struct ClientCertificateStatus {
+    /// Whose it is.
+    pub identity: String,
+    /// Its serial number in hexadecimal.
+    pub serial: String,
+    /// The first 16 digits of its SHA-256; the access log has all of it.
+    pub sha256_prefix: String,
+    /// When it, or an intermediate that its path needs, ceases to be valid.
+    pub not_after: Timestamp,
+    /// How many connections it has.
+    pub connections: u64,
+}
+
+impl ClientCertificateStatus {
+    /// How many digits of a SHA-256 are shown.
+    pub const PREFIX: usize = 16;
+}
+
+/// A client that was not let in, or was sent away.
+#[derive(Clone, Debug, Serialize)]
+pub struct RefusalStatus {
+    /// When it was refused so last.
+    pub time: Timestamp,
+    /// How often it was, since it is remembered; clients try again.
+    pub times: u64,
+    /// Its address and port, of the last time.
+    pub peer: SocketAddr,
+    /// Why, one of the words of [`CloseReason`](crate::reason::CloseReason).
+    pub reason: &'static str,
+    /// The same in a sentence.
+    pub detail: Option<String>,
+    /// Its certificate's subject, if it showed one that can be read.
+    pub subject: Option<String>,
+    /// Its certificate's serial number in hexadecimal, likewise.
+    pub serial: Option<String>,
+    /// Who it is, if that was found out.
+    pub identity: Option<String>,
 }
 
 /// Live connections by state.

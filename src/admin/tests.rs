@@ -7,7 +7,8 @@ use tokio::time::Instant;
 use crate::metrics::Metrics;
 
 use super::status::{
-    CertificateStatus, ConnectionCounts, IdentityStatus, NotReady, Status, StatusQuery, Timestamp, UpstreamStatus,
+    CertificateStatus, ClientCertificateStatus, ConnectionCounts, CrlStatus, IdentityStatus, MaterialStatus, NotReady,
+    RefusalStatus, ReloadProblem, ReloadStatus, Status, StatusQuery, Timestamp, UpstreamStatus,
 };
 use super::*;
 
@@ -77,15 +78,82 @@ fn sample() -> Status {
         certificates: vec![CertificateStatus {
             role: "server",
             subject: "CN=zk1".into(),
+            subject_cn: "zk1".into(),
             issuer: "CN=ca".into(),
+            issuer_cn: "ca".into(),
+            alias: None,
             serial: "0a".into(),
             not_before: Timestamp(0),
             not_after: Timestamp(1_900_000_000),
         }],
+        certificates_total: 1,
+        crls: vec![sample_crl()],
+        crls_total: 1,
+        reload: sample_reload(),
+        client_certificates_total: 60,
+        client_certificates: (0..60).map(client_certificate).collect(),
+        refusals: (0..60).map(refusal).collect(),
         connections: ConnectionCounts { handshaking: 1, opening: 2, established: 3, draining: 4 },
         identities: 60,
         merged_identities: 0,
         connections_by_identity: (0..60).map(identity).collect(),
+    }
+}
+
+fn client_certificate(n: u64) -> ClientCertificateStatus {
+    ClientCertificateStatus {
+        identity: format!("CN=app{n}"),
+        serial: format!("{n:x}"),
+        sha256_prefix: "0123456789abcdef".into(),
+        not_after: Timestamp(1_800_000_000),
+        connections: 1,
+    }
+}
+
+fn refusal(n: u64) -> RefusalStatus {
+    RefusalStatus {
+        time: Timestamp(1_700_000_000),
+        times: n,
+        peer: "192.0.2.1:1234".parse().unwrap(),
+        reason: "expired",
+        detail: None,
+        subject: Some(HOSTILE.to_owned()),
+        serial: None,
+        identity: None,
+    }
+}
+
+fn sample_crl() -> CrlStatus {
+    CrlStatus {
+        issuer: "CN=ca".into(),
+        issuer_cn: "ca".into(),
+        file: "/etc/zoogate/ca.crl".into(),
+        number: Some("7".into()),
+        this_update: Timestamp(1_700_000_000),
+        next_update: None,
+        entries: 3,
+    }
+}
+
+/// A reload that has failed for good.
+fn sample_reload() -> ReloadStatus {
+    ReloadStatus {
+        last: Timestamp(1_700_000_000),
+        result: "failed",
+        problem: Some(ReloadProblem {
+            since: Timestamp(1_700_000_000),
+            pending: false,
+            materials: vec!["crls"],
+            messages: vec!["tls.crls: it can't be parsed".into()],
+        }),
+        needs_restart: vec!["limits"],
+        materials: vec![MaterialStatus {
+            material: "crls",
+            loaded: Timestamp(1_600_000_000),
+            disk_generation: 2,
+            loaded_generation: 1,
+            current: false,
+        }],
     }
 }
 
@@ -204,6 +272,52 @@ async fn other_paths_are_not_found_and_the_answer_lists_those_there_are() {
     assert_eq!(server.get("/").await.status, 200);
 }
 
+fn crls_as_documented() -> serde_json::Value {
+    serde_json::json!([{
+        "issuer": "CN=ca",
+        "issuer_cn": "ca",
+        "file": "/etc/zoogate/ca.crl",
+        "number": "7",
+        "this_update": "2023-11-14T22:13:20Z",
+        "next_update": null,
+        "entries": 3,
+    }])
+}
+
+fn reload_as_documented() -> serde_json::Value {
+    serde_json::json!({
+        "last": "2023-11-14T22:13:20Z",
+        "result": "failed",
+        "problem": {
+            "since": "2023-11-14T22:13:20Z",
+            "pending": false,
+            "materials": ["crls"],
+            "messages": ["tls.crls: it can't be parsed"],
+        },
+        "needs_restart": ["limits"],
+        "materials": [{
+            "material": "crls",
+            "loaded": "2020-09-13T12:26:40Z",
+            "disk_generation": 2,
+            "loaded_generation": 1,
+            "current": false,
+        }],
+    })
+}
+
+fn refusals_as_documented() -> serde_json::Value {
+    serde_json::json!([{
+        "time": "2023-11-14T22:13:20Z",
+        "times": 0,
+        "peer": "192.0.2.1:1234",
+        "reason": "expired",
+        "detail": null,
+        "subject": HOSTILE,
+        "serial": null,
+        "identity": null,
+    }])
+}
+
 #[tokio::test]
 async fn the_status_has_the_documented_shape() {
     let server = start();
@@ -224,12 +338,28 @@ async fn the_status_has_the_documented_shape() {
         "certificates": [{
             "role": "server",
             "subject": "CN=zk1",
+            "subject_cn": "zk1",
             "issuer": "CN=ca",
+            "issuer_cn": "ca",
+            "alias": null,
             "serial": "0a",
             "not_before": "1970-01-01T00:00:00Z",
             "not_after": "2030-03-17T17:46:40Z",
         }],
+        "certificates_total": 1,
+        "crls": crls_as_documented(),
+        "crls_total": 1,
+        "reload": reload_as_documented(),
         "connections": {"handshaking": 1, "opening": 2, "established": 3, "draining": 4},
+        "client_certificates_total": 60,
+        "client_certificates": [{
+            "identity": "CN=app0",
+            "serial": "0",
+            "sha256_prefix": "0123456789abcdef",
+            "not_after": "2027-01-15T08:00:00Z",
+            "connections": 1,
+        }],
+        "refusals": refusals_as_documented(),
         "identities": 60,
         "merged_identities": 0,
         "connections_by_identity": [{
@@ -253,12 +383,14 @@ async fn control_characters_of_an_identity_are_escaped() {
 }
 
 #[tokio::test]
-async fn the_status_lists_no_more_identities_than_the_limit() {
+async fn the_status_lists_no_more_of_anything_than_the_limit() {
     let server = start();
     for (path, listed) in [("/status", 50), ("/status?limit=0", 0), ("/status?limit=7", 7), ("/status?limit=1000", 60)]
     {
         let status = server.json(path).await;
-        assert_eq!(status["connections_by_identity"].as_array().unwrap().len(), listed, "{path}");
+        for list in ["connections_by_identity", "client_certificates", "refusals"] {
+            assert_eq!(status[list].as_array().unwrap().len(), listed, "{path}: {list}");
+        }
         assert_eq!(status["identities"], 60);
     }
     let limits: Vec<_> = server.asked.lock().unwrap().iter().map(|query| query.limit).collect();

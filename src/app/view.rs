@@ -11,13 +11,16 @@ use tokio::sync::watch;
 
 use crate::admin::AdminView;
 use crate::admin::status::{
-    CertificateStatus, ConnectionCounts, IdentityStatus, NotReady, Status, StatusQuery, Timestamp, UpstreamStatus,
+    CertificateStatus, ClientCertificateStatus, ConnectionCounts, CrlStatus, IdentityStatus, MaterialStatus, NotReady,
+    RefusalStatus, ReloadProblem, ReloadStatus, Status, StatusQuery, Timestamp, UpstreamStatus,
 };
-use crate::metrics::{Metrics, REVISION, UpstreamState};
-use crate::proxy::{Health, Present, Roster};
+use crate::metrics::{GenerationOf, Material, Metrics, REVISION, UpstreamState};
+use crate::proxy::{Health, Present, Refusals, RefusedClient, Roster};
+use crate::reload::Report;
 use crate::shutdown::Drain;
 use crate::snapshot::Snapshot;
 use crate::tls::material::{CertificateRole, LoadedCertificate};
+use crate::tls::revocation::CrlInfo;
 
 /// The parts that readiness and status are read from.
 pub(super) struct View {
@@ -26,6 +29,8 @@ pub(super) struct View {
     pub(super) upstream: String,
     pub(super) metrics: Arc<Metrics>,
     pub(super) roster: Arc<Roster>,
+    pub(super) refusals: Arc<Refusals>,
+    pub(super) reload: watch::Receiver<Report>,
     pub(super) snapshots: watch::Receiver<Arc<Snapshot>>,
     /// What the last probe found, and when in Unix seconds.
     pub(super) health: watch::Receiver<Option<(Health, i64)>>,
@@ -68,22 +73,61 @@ impl View {
 
     fn status(&self, query: StatusQuery) -> Status {
         let snapshot = Arc::clone(&self.snapshots.borrow());
-        let mut identities = by_identity(self.roster.present());
-        let total = identities.len();
-        let merged_identities = identities.iter().filter(|identity| identity.names_total > 1).count();
-        identities.truncate(query.limit);
-        Status {
+        let present = self.roster.present();
+        let client_certificates = by_expiry(&present);
+        let identities = by_identity(present);
+        let loaded = snapshot.tls.certificates();
+        let mut status = Status {
             version: env!("CARGO_PKG_VERSION"),
             revision: REVISION,
             started: Timestamp(unix(self.started)),
             uptime_seconds: self.started.elapsed().unwrap_or_default().as_secs(),
             listeners: self.listeners.clone(),
             upstream: self.upstream_status(),
-            certificates: snapshot.tls.certificates().iter().map(certificate_status).collect(),
+            certificates: loaded.iter().take(Status::MAX_LOADED).map(certificate_status).collect(),
+            certificates_total: loaded.len(),
+            crls: snapshot.crl_files().take(Status::MAX_LOADED).map(crl_status).collect(),
+            crls_total: snapshot.crl_files().count(),
+            reload: self.reload_status(),
             connections: ConnectionCounts::from(&*self.metrics),
-            identities: total,
-            merged_identities,
+            client_certificates_total: client_certificates.len(),
+            client_certificates,
+            refusals: self.refusals.recent().into_iter().map(refusal_status).collect(),
+            identities: identities.len(),
+            merged_identities: identities.iter().filter(|identity| identity.names_total > 1).count(),
             connections_by_identity: identities,
+        };
+        status.cut(query);
+        status
+    }
+
+    fn reload_status(&self) -> ReloadStatus {
+        let report = self.reload.borrow().clone();
+        let word = |material: Material| material.as_str();
+        let problem = report.problem.map(|problem| ReloadProblem {
+            since: Timestamp(problem.since),
+            pending: !problem.told,
+            materials: problem.materials.into_iter().map(word).collect(),
+            messages: problem.messages,
+        });
+        let material_status = |(&material, &loaded): (&Material, &i64)| {
+            let generation = |of| self.metrics.generation(material, of);
+            let (disk_generation, loaded_generation) =
+                (generation(GenerationOf::Disk), generation(GenerationOf::Loaded));
+            MaterialStatus {
+                material: material.as_str(),
+                loaded: Timestamp(loaded),
+                disk_generation,
+                loaded_generation,
+                current: disk_generation == loaded_generation,
+            }
+        };
+        ReloadStatus {
+            last: Timestamp(report.tried),
+            result: report.result.as_str(),
+            problem,
+            needs_restart: report.needs_restart,
+            materials: report.loaded.iter().map(material_status).collect(),
         }
     }
 
@@ -132,11 +176,53 @@ fn by_identity(present: Vec<Present>) -> Vec<IdentityStatus> {
     identities
 }
 
+/// The first to expire first.
+fn by_expiry(present: &[Present]) -> Vec<ClientCertificateStatus> {
+    let certificate = |present: &Present| ClientCertificateStatus {
+        identity: present.identity.clone(),
+        serial: present.serial.clone(),
+        sha256_prefix: present.sha256.chars().take(ClientCertificateStatus::PREFIX).collect(),
+        not_after: Timestamp(present.not_after),
+        connections: present.connections as u64,
+    };
+    let mut certificates: Vec<_> = present.iter().map(certificate).collect();
+    certificates.sort_by(|a, b| (a.not_after, &a.identity, &a.serial).cmp(&(b.not_after, &b.identity, &b.serial)));
+    certificates
+}
+
+fn refusal_status(refused: RefusedClient) -> RefusalStatus {
+    RefusalStatus {
+        time: Timestamp(refused.at),
+        times: refused.times,
+        peer: refused.peer,
+        reason: refused.reason.as_str(),
+        detail: refused.detail,
+        subject: refused.subject,
+        serial: refused.serial,
+        identity: refused.identity,
+    }
+}
+
+fn crl_status((info, file): (&CrlInfo, &str)) -> CrlStatus {
+    CrlStatus {
+        issuer: info.issuer.clone(),
+        issuer_cn: info.issuer_common_name.clone(),
+        file: file.to_owned(),
+        number: info.number.clone(),
+        this_update: Timestamp(info.this_update),
+        next_update: info.next_update.map(Timestamp),
+        entries: info.entries,
+    }
+}
+
 fn certificate_status(loaded: &LoadedCertificate) -> CertificateStatus {
     CertificateStatus {
         role: loaded.role.as_str(),
         subject: loaded.subject.clone(),
+        subject_cn: loaded.common_name.clone(),
         issuer: loaded.issuer.clone(),
+        issuer_cn: loaded.issuer_common_name.clone(),
+        alias: loaded.alias.clone(),
         serial: loaded.serial.clone(),
         not_before: Timestamp(loaded.not_before),
         not_after: Timestamp(loaded.not_after),

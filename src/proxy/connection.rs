@@ -51,6 +51,7 @@ pub(super) async fn serve(
         result = connection.pipeline(stream) => connection.conclude(result),
         () = forced => Closed::ended(Ending::Forced),
     };
+    gate.refusals.note(peer, &closed, connection.record.client());
     connection.record.finish(&closed);
     drop(permit);
 }
@@ -206,7 +207,8 @@ impl Connection<'_> {
 
     fn conclude_error(&mut self, error: &ConnectionError) -> Closed {
         let metrics = &self.gate.metrics;
-        let closed = |reason| Closed { reason, detail: Some(error.to_string()), quiet: false };
+        let detail = Some(error.to_string());
+        let closed = |reason| Closed { reason, detail, quiet: false, certificate: None };
         match error {
             ConnectionError::Handshake(failed) => self.conclude_handshake(failed),
             ConnectionError::Admission(admission) => {
@@ -228,11 +230,15 @@ impl Connection<'_> {
         let metrics = &self.gate.metrics;
         let Some(refusal) = failed.error.refusal() else {
             metrics.probed(ProbeKind::Empty);
-            return Closed { reason: CloseReason::Probe, detail: None, quiet: true };
+            return Closed { reason: CloseReason::Probe, detail: None, quiet: true, certificate: None };
         };
         metrics.handshake_refused(refusal, TlsVersion::Unknown, failed.elapsed);
-        let mut closed =
-            Closed { reason: CloseReason::Refused(refusal), detail: Some(failed.to_string()), quiet: false };
+        let certificate = match &failed.error {
+            HandshakeError::Refused(error) => error.subject.clone().zip(error.serial.clone()),
+            _ => None,
+        };
+        let (reason, detail) = (CloseReason::Refused(refusal), Some(failed.to_string()));
+        let mut closed = Closed { reason, detail, quiet: false, certificate };
         if let HandshakeError::Plaintext(kind) = failed.error {
             metrics.probed(probe_kind(kind));
             match self.gate.notices.plaintext() {

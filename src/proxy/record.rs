@@ -22,11 +22,13 @@ pub(crate) struct Closed {
     pub(crate) detail: Option<String>,
     /// Whether the record is of interest to nobody but a debugger: probes, repeated plaintext.
     pub(crate) quiet: bool,
+    /// Subject and serial number of the certificate that was refused, where the record doesn't have it.
+    pub(crate) certificate: Option<(String, String)>,
 }
 
 impl Closed {
     pub(crate) fn ended(ending: Ending) -> Self {
-        Self { reason: CloseReason::Ended(ending), detail: None, quiet: false }
+        Self { reason: CloseReason::Ended(ending), detail: None, quiet: false, certificate: None }
     }
 }
 
@@ -73,6 +75,11 @@ impl ConnectionRecord {
         if let Some(guard) = self.guard.as_mut().filter(|guard| guard.state() != state) {
             guard.enter(state);
         }
+    }
+
+    /// Who the client is, once its certificate was verified.
+    pub(crate) fn client(&self) -> Option<&ClientName> {
+        self.client.as_ref()
     }
 
     /// What passes, as it passes.

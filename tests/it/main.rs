@@ -15,4 +15,5 @@ mod ownership;
 mod relay;
 mod session;
 mod shutdown;
+mod status;
 mod words;

@@ -29,6 +29,13 @@ impl Admin {
         Ok((status.ok_or(std::io::ErrorKind::InvalidData)?, body.to_owned()))
     }
 
+    /// What `/status` says.
+    pub(crate) async fn status(self, query: &str) -> serde_json::Value {
+        let (status, body) = self.get(&format!("/status{query}")).await;
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
     /// All samples.
     pub(crate) async fn metrics(self) -> Metrics {
         // Busy with another scrape, it answers 503.

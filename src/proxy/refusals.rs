@@ -1,0 +1,184 @@
+//! Who was not let in lately, or was sent away: the last few of them, for `/status`.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::admission::ClientName;
+use super::record::Closed;
+use crate::reason::{CloseReason, Ending};
+
+/// How many are remembered.
+const MAX_REFUSALS: usize = 100;
+
+/// The most bytes of a text that are remembered; a client chooses some of them.
+const MAX_TEXT: usize = 512;
+
+/// The clients that were refused last. A client that tries again and again takes one place.
+#[derive(Debug, Default)]
+pub struct Refusals {
+    /// The oldest first.
+    recent: Mutex<VecDeque<RefusedClient>>,
+}
+
+/// A client that was not let in, or was sent away later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedClient {
+    /// When it was refused last, in Unix seconds.
+    pub at: i64,
+    /// How often it was refused so, since it is remembered.
+    pub times: u64,
+    /// Where it came from last.
+    pub peer: SocketAddr,
+    /// Why.
+    pub reason: CloseReason,
+    /// The same in a sentence, of the last time.
+    pub detail: Option<String>,
+    /// Its certificate's subject, if it showed one that could be read.
+    pub subject: Option<String>,
+    /// Its certificate's serial number in hexadecimal, likewise.
+    pub serial: Option<String>,
+    /// Who it is, if that was found out.
+    pub identity: Option<String>,
+}
+
+impl Refusals {
+    /// Those that are remembered, the last one first.
+    pub fn recent(&self) -> Vec<RefusedClient> {
+        self.lock().iter().rev().cloned().collect()
+    }
+
+    /// Remembers a connection's end, if the client was refused by it.
+    pub(crate) fn note(&self, peer: SocketAddr, closed: &Closed, client: Option<&ClientName>) {
+        if !is_refusal(closed.reason) {
+            return;
+        }
+        let (subject, serial) = match (&closed.certificate, client) {
+            (Some((subject, serial)), _) => (Some(&**subject), Some(&**serial)),
+            (None, Some(client)) => (Some(client.subject.as_str()), Some(client.serial.as_str())),
+            (None, None) => (None, None),
+        };
+        let refused = RefusedClient {
+            at: unix_now(),
+            times: 1,
+            peer,
+            reason: closed.reason,
+            detail: closed.detail.as_deref().map(shortened),
+            subject: subject.map(shortened),
+            serial: serial.map(shortened),
+            identity: client.and_then(|client| client.identity.as_ref()).map(|identity| shortened(identity.as_str())),
+        };
+        self.remember(refused);
+    }
+
+    fn remember(&self, mut refused: RefusedClient) {
+        let mut recent = self.lock();
+        if let Some(before) = recent.iter().position(|before| before.is_again(&refused)).and_then(|i| recent.remove(i))
+        {
+            refused.times = before.times.saturating_add(1);
+        }
+        if recent.len() >= MAX_REFUSALS {
+            recent.pop_front();
+        }
+        recent.push_back(refused);
+    }
+
+    /// A panic elsewhere can't leave the list half-changed.
+    fn lock(&self) -> MutexGuard<'_, VecDeque<RefusedClient>> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl RefusedClient {
+    fn is_again(&self, other: &Self) -> bool {
+        let address = |client: &Self| -> IpAddr { client.peer.ip() };
+        address(self) == address(other)
+            && self.reason == other.reason
+            && self.subject == other.subject
+            && self.serial == other.serial
+    }
+}
+
+/// Whether zoogate, not the client or ZooKeeper, has ended the connection because of who the client is or what it did.
+fn is_refusal(reason: CloseReason) -> bool {
+    match reason {
+        CloseReason::Refused(_) => true,
+        CloseReason::Probe => false,
+        CloseReason::Ended(ending) => matches!(
+            ending,
+            Ending::SessionRefused
+                | Ending::AuthFailed
+                | Ending::ForbiddenOpcode
+                | Ending::ReservedUser
+                | Ending::ClientAuthRefused
+                | Ending::CertificateExpired
+                | Ending::CertificateRevoked
+                | Ending::NoLongerTrusted
+                | Ending::NoLongerAdmitted
+        ),
+    }
+}
+
+fn shortened(text: &str) -> String {
+    if text.len() <= MAX_TEXT {
+        return text.to_owned();
+    }
+    let end = (0..=MAX_TEXT).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+    format!("{}…", &text[..end])
+}
+
+fn unix_now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reason::Refusal;
+
+    fn refused(peer: &str, subject: Option<&str>) -> (SocketAddr, Closed) {
+        let certificate = subject.map(|subject| (subject.to_owned(), "01".to_owned()));
+        let reason = CloseReason::Refused(Refusal::Expired);
+        (peer.parse().unwrap(), Closed { reason, detail: Some("why".to_owned()), quiet: false, certificate })
+    }
+
+    fn note(refusals: &Refusals, peer: &str, subject: Option<&str>) {
+        let (peer, closed) = refused(peer, subject);
+        refusals.note(peer, &closed, None);
+    }
+
+    #[test]
+    fn a_client_that_tries_again_takes_one_place_and_comes_first() {
+        let refusals = Refusals::default();
+        note(&refusals, "10.0.0.1:1", Some("CN=a"));
+        note(&refusals, "10.0.0.2:1", Some("CN=b"));
+        note(&refusals, "10.0.0.1:2", Some("CN=a"));
+        let told: Vec<_> = refusals.recent().iter().map(|r| (r.peer.to_string(), r.subject.clone(), r.times)).collect();
+        let expected = [("10.0.0.1:2", "CN=a", 2), ("10.0.0.2:1", "CN=b", 1)];
+        assert_eq!(told, expected.map(|(peer, subject, times)| (peer.to_owned(), Some(subject.to_owned()), times)));
+    }
+
+    #[test]
+    fn neither_their_number_nor_their_texts_grow_without_end() {
+        let refusals = Refusals::default();
+        for n in 0..1000 {
+            note(&refusals, "10.0.0.1:1", Some(&format!("CN={n}{}", "é".repeat(10_000))));
+        }
+        let recent = refusals.recent();
+        assert_eq!(recent.len(), MAX_REFUSALS);
+        assert!(recent[0].subject.as_ref().unwrap().starts_with("CN=999"), "the last one is first");
+        assert!(recent.iter().all(|r| r.subject.as_ref().unwrap().len() <= MAX_TEXT + '…'.len_utf8()));
+    }
+
+    #[test]
+    fn who_merely_left_is_not_refused() {
+        let refusals = Refusals::default();
+        for reason in [CloseReason::Probe, CloseReason::Ended(Ending::ClientClosed)] {
+            let closed = Closed { reason, detail: None, quiet: false, certificate: None };
+            refusals.note("10.0.0.1:1".parse().unwrap(), &closed, None);
+        }
+        assert!(refusals.recent().is_empty());
+    }
+}
