@@ -99,6 +99,8 @@ impl App {
         let (snapshots, current) = watch::channel(snapshot);
         let shared = (Arc::clone(&metrics), drain.clone());
         let gate = Arc::new(Gate::new(settings(&config), dialer(&config.upstream), current.clone(), shared));
+        let roster = gate.roster();
+        metrics.client_certificates_from(move || roster.ends());
         let reloader = Reloader::new(config.clone(), contents, snapshots, Arc::clone(&metrics));
         let reload = Arc::default();
         Ok(Self { config, gate, listeners, admin, registry, metrics, snapshots: current, reloader, reload, drain })

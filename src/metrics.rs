@@ -5,6 +5,7 @@
 //! `increase()` sees the first event. A verb costs an atomic addition or two: children are resolved once and found by
 //! index.
 
+mod expiring;
 mod family;
 mod label;
 mod material;
@@ -20,9 +21,9 @@ use crate::reason::{CloseReason, Ending, Refusal};
 use crate::zk::opcode::Opcode;
 
 pub use label::{
-    AcceptError, CertificateRole, ConnectionState, Direction, FourLetterWordResult, GenerationOf, HandshakeResult,
-    InjectionResult, Material, Peer, ProbeKind, ReloadResult, RevalidationResult, RevalidationTrigger, SessionOpening,
-    SessionRefusal, ShadowResult, TlsVersion, UpstreamState,
+    AcceptError, CertificateRole, ConnectionState, Direction, ExpiryWindow, FourLetterWordResult, GenerationOf,
+    HandshakeResult, InjectionResult, Material, Peer, ProbeKind, ReloadResult, RevalidationResult, RevalidationTrigger,
+    SessionOpening, SessionRefusal, ShadowResult, TlsVersion, UpstreamState,
 };
 use label::{Children, Label};
 pub use material::{CertificateValidity, CrlValidity};
@@ -66,6 +67,7 @@ pub struct Metrics {
     last_reload_success: IntGauge,
     generations: Children<Material, Children<GenerationOf, IntGauge>>,
     material: material::Validity,
+    expiring: expiring::Expiring,
 }
 
 impl Metrics {
@@ -109,6 +111,7 @@ impl Metrics {
             last_reload_success: family::LAST_RELOAD_SUCCESS_TIMESTAMP.gauge(registry)?,
             generations: family::MATERIAL_GENERATION.gauges_by_two(registry)?,
             material: material::Validity::register(registry)?,
+            expiring: expiring::Expiring::register(registry)?,
         };
         metrics.upstream_found(UpstreamState::Unknown);
         Ok(metrics)
@@ -166,6 +169,11 @@ impl Metrics {
     /// Records how many seconds a client's certificate has left at its handshake.
     pub fn client_certificate_seen(&self, seconds_left: i64) {
         self.client_certificate_expiration.observe(seconds_left as f64);
+    }
+
+    /// Says who tells, at each scrape, when each client certificate with live connections ends, in Unix seconds.
+    pub fn client_certificates_from(&self, ends: impl Fn() -> Vec<i64> + Send + Sync + 'static) {
+        self.expiring.ask(Box::new(ends));
     }
 
     /// Counts a client that the rules in the shadow were tried on.

@@ -157,6 +157,13 @@ pub(super) const CERTIFICATE_NOT_BEFORE: Family = Family::new(
     "When a loaded certificate begins to be valid, in Unix time.",
 )
 .by(CERTIFICATE_LABELS);
+pub(super) const CLIENT_CERTIFICATES: Family =
+    Family::new("zoogate_client_certificates", "Client certificates that have live connections.");
+pub(super) const CLIENT_CERTIFICATES_EXPIRING: Family = Family::new(
+    "zoogate_client_certificates_expiring",
+    "Client certificates that have live connections and expire within a time.",
+)
+.by(&["within"]);
 pub(super) const CRL_NEXT_UPDATE: Family = Family::new(
     "zoogate_crl_next_update_timestamp_seconds",
     "When a loaded CRL is to be replaced at the latest, in Unix time.",
@@ -260,6 +267,11 @@ impl Family {
     ) -> Result<Children<A, Children<B, Histogram>>> {
         let family = registered(registry, HistogramVec::new(self.histogram_opts(), self.labels)?)?;
         Children::new(|a| Children::new(|b| family.get_metric_with_label_values(&[a, b])))
+    }
+
+    /// A gauge that no registry knows, for a collector that sets it when it is asked.
+    pub(super) fn loose_gauge(&self) -> Result<IntGauge> {
+        IntGauge::with_opts(self.opts())
     }
 
     /// A gauge that no registry knows, to be filled and then collected as a whole.

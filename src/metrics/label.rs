@@ -283,6 +283,20 @@ labels! {
 }
 
 labels! {
+    /// Within which time a client certificate ends.
+    ExpiryWindow {
+        /// An hour.
+        Hour => "1h",
+        /// A day.
+        Day => "1d",
+        /// A week.
+        Week => "7d",
+        /// Four weeks.
+        FourWeeks => "28d",
+    }
+}
+
+labels! {
     /// What came of a change.
     ReloadResult {
         /// It is in use.

@@ -10,6 +10,9 @@ use prometheus::{Registry, Result};
 use super::family::{self, Family};
 use super::label::CertificateRole;
 
+/// The most certificates, and the most CRLs, that have series: a trust store may pin thousands of clients.
+const MAX_SERIES: usize = 500;
+
 /// A certificate that zoogate has loaded.
 #[derive(Clone, Debug)]
 pub struct CertificateValidity {
@@ -61,9 +64,10 @@ impl Validity {
     }
 
     pub(super) fn set_certificates(&self, certificates: &[CertificateValidity]) {
-        let first_to_expire =
-            distinct(certificates, |c| (c.role, &c.subject_cn, &c.issuer_cn, &c.serial), |c| c.not_after);
-        let samples = first_to_expire.map(|c| {
+        let mut first_to_expire: Vec<_> =
+            distinct(certificates, |c| (c.role, &c.subject_cn, &c.issuer_cn, &c.serial), |c| c.not_after).collect();
+        first_to_expire.sort_by_key(|c| (c.role == CertificateRole::TrustAnchor, c.not_after));
+        let samples = first_to_expire.into_iter().take(MAX_SERIES).map(|c| {
             let labels = [c.role.as_str(), &c.subject_cn, &c.issuer_cn, &c.serial].map(str::to_owned);
             (labels, [Some(c.not_after as f64), Some(c.not_before as f64)])
         });
@@ -71,8 +75,10 @@ impl Validity {
     }
 
     pub(super) fn set_crls(&self, crls: &[CrlValidity]) {
-        let first_to_expire = distinct(crls, |c| (&c.issuer_cn, &c.path), |c| c.next_update.unwrap_or(i64::MAX));
-        let samples = first_to_expire.map(|c| {
+        let due = |c: &CrlValidity| c.next_update.unwrap_or(i64::MAX);
+        let mut first_to_expire: Vec<_> = distinct(crls, |c| (&c.issuer_cn, &c.path), due).collect();
+        first_to_expire.sort_by_key(|c| due(c));
+        let samples = first_to_expire.into_iter().take(MAX_SERIES).map(|c| {
             let labels = [c.issuer_cn.clone(), c.path.clone()];
             let next_update = c.next_update.map(|time| time as f64);
             (labels, [next_update, Some(c.this_update as f64), c.number, Some(c.entries as f64)])

@@ -207,6 +207,40 @@ fn of_certificates_that_look_the_same_the_first_to_expire_is_shown() {
 }
 
 #[test]
+fn of_very_many_certificates_the_server_s_own_and_the_first_to_expire_have_series() {
+    let (registry, metrics) = fresh();
+    let mut all: Vec<_> = (0..5_000).map(|n| certificate("a", &format!("{n}"), 1_900_000_000 - n)).collect();
+    all.push(CertificateValidity { role: CertificateRole::Server, ..certificate("own", "01", 2_000_000_000) });
+    metrics.set_certificates(&all);
+    let families = registry.gather();
+    let series = families.iter().find(|f| f.name() == "zoogate_certificate_not_after_timestamp_seconds").unwrap();
+    assert_eq!(series.get_metric().len(), 500);
+    assert_eq!(not_after(&registry, "a", "4999"), Some(1_899_995_001.0));
+    assert_eq!(not_after(&registry, "a", "0"), None);
+    let labels = "issuer_CN=\"ca\",role=\"server\",serial_number=\"01\",subject_CN=\"own\"";
+    let sample = format!("zoogate_certificate_not_after_timestamp_seconds{{{labels}}}");
+    assert_eq!(value(&registry, &sample), Some(2_000_000_000.0));
+}
+
+#[test]
+fn live_client_certificates_are_counted_by_when_they_end_at_each_scrape() {
+    let (registry, metrics) = fresh();
+    let within =
+        |window: &str| value(&registry, &format!("zoogate_client_certificates_expiring{{within=\"{window}\"}}"));
+    assert_eq!((within("1h"), value(&registry, "zoogate_client_certificates")), (Some(0.0), Some(0.0)));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
+    let ends = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let told = Arc::clone(&ends);
+    metrics.client_certificates_from(move || told.lock().unwrap().clone());
+    // Long over (where nothing is enforced), half an hour, half a day, three days, two weeks, a year.
+    *ends.lock().unwrap() = [-9_000, 1_800, 43_200, 259_200, 1_209_600, 31_536_000].map(|left| now + left).to_vec();
+    assert_eq!(["1h", "1d", "7d", "28d"].map(within), [Some(2.0), Some(3.0), Some(4.0), Some(5.0)]);
+    assert_eq!(value(&registry, "zoogate_client_certificates"), Some(6.0));
+    ends.lock().unwrap().clear();
+    assert_eq!(["1h", "1d", "7d", "28d"].map(within), [Some(0.0); 4]);
+}
+
+#[test]
 fn hostile_names_are_escaped_in_labels() {
     let (registry, metrics) = fresh();
     metrics.set_certificates(&[certificate("\"} 1\nevil 1\\", "01", 1_800_000_000)]);

@@ -75,6 +75,11 @@ impl Roster {
         self.lock().certificates.values().cloned().collect()
     }
 
+    /// When each certificate in use ends, in Unix seconds, in no order.
+    pub fn ends(&self) -> Vec<i64> {
+        self.lock().certificates.values().map(|present| present.not_after).collect()
+    }
+
     /// Whose a session is, if it is live here.
     pub(crate) fn owner(&self, session_id: i64) -> Option<Arc<str>> {
         self.lock().sessions.get(&session_id).cloned()

@@ -35,6 +35,11 @@ async fn client_certificates_come_in_the_order_in_which_they_expire() {
     let cut = proxy.admin.status("?limit=1").await;
     assert_eq!(of(&cut["client_certificates"], "identity"), ["CN=short-lived"], "the culprit is on the list");
     assert_eq!(cut["client_certificates_total"], 2);
+    proxy.admin.becomes("zoogate_client_certificates", 2.0).await;
+    for (within, expiring) in [("1h", 1.0), ("1d", 1.0), ("7d", 1.0), ("28d", 1.0)] {
+        let sample = format!("zoogate_client_certificates_expiring{{within=\"{within}\"}}");
+        assert_eq!(proxy.admin.metrics().await.of(&sample), expiring, "{within}");
+    }
     for client in clients {
         client.hang_up().await;
     }
