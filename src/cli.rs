@@ -6,17 +6,20 @@ mod exit;
 mod explain;
 mod files;
 mod identity;
+mod probe;
 mod run;
 mod secret;
 mod text;
 mod time;
+mod wait;
 
 use std::{
     ffi::OsString,
     io::{self, Write},
+    net::SocketAddr,
     path::PathBuf,
     process::ExitCode,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -120,6 +123,51 @@ empty, and `detail` says that the gate refuses it.
 The certificate is not verified here; see `zoogate explain`.
 Exits 1 if the one certificate has no identity, 65 if a file, or some line, can't be read.")]
     Identity(IdentityArgs),
+
+    /// Ask a running gate whether it is ready, or alive
+    #[command(after_help = "\
+Examples:
+  zoogate probe
+  zoogate probe --live --admin 127.0.0.1:9281
+  zoogate probe --ready --config /etc/zoogate/zoogate.yaml --timeout 2s
+
+For places that take a command instead of an HTTP request: an exec probe of Kubernetes
+where the admin address is on loopback, HEALTHCHECK of a container, a script. It needs
+nothing but this program.
+
+Prints one line: `ready` (`live`), or why not, in the words of /readyz, such as
+`not ready: upstream_unreachable`. Use --live to decide on a restart, --ready to decide on
+traffic. Where the address is 0.0.0.0 or [::], it asks on loopback. Of the configuration,
+it wants the running gate's; give Kubernetes a timeoutSeconds above --timeout, or the
+reason is lost.
+
+Exits 0 if ready (alive), 1 if not or if nobody answers in time, 78 if the configuration
+is wrong or has `admin.address: none`.")]
+    Probe(ProbeArgs),
+
+    /// Wait until ZooKeeper takes no more connections, to let the gate stop after it
+    #[command(after_help = "\
+Examples:
+  zoogate wait-upstream-closed
+  zoogate wait-upstream-closed --config /etc/zoogate/zoogate.yaml --timeout 20s
+
+Ends when ZooKeeper's port refuses connections. It sends no signal and changes nothing.
+
+For the preStop hook of a gate that is an ordinary container in ZooKeeper's pod. There,
+both are told to stop at the same moment. With this hook the gate serves for as long as
+ZooKeeper does, so that no client is shut out from a server that still answers, and every
+answer that the server has given is delivered. Then the gate gets its SIGTERM, with
+nothing left to drain. What the hook takes is taken from terminationGracePeriodSeconds:
+keep --timeout plus `shutdown.delay` plus 4 s below that.
+
+Better, where it can be had: the gate drains first, client by client, while ZooKeeper still
+answers. So leave this hook out where a preStop hook of ZooKeeper's own holds it up for
+`shutdown.delay` plus `shutdown.grace`, or until the gate's port is closed. A native sidecar
+(restartPolicy: Always) does not need it: it gets its SIGTERM after ZooKeeper's end.
+
+Exits 0 when connections are refused, 1 if they still are not when the time is over, 78 if
+the configuration is wrong.")]
+    WaitUpstreamClosed(WaitArgs),
 
     /// Print a new random secret for `identity.secret_file`
     #[command(after_help = "\
@@ -225,6 +273,46 @@ pub struct NamingArgs {
     pub digest_algorithm: Option<DigestAlgorithm>,
 }
 
+/// Options of `probe`.
+#[derive(Debug, Args)]
+pub struct ProbeArgs {
+    /// Ask whether it is alive
+    #[arg(long, conflicts_with = "ready")]
+    pub live: bool,
+
+    /// Ask whether it can serve clients; the default
+    #[arg(long)]
+    pub ready: bool,
+
+    /// Ask at `admin.address` of this configuration
+    #[arg(long, value_name = "FILE", conflicts_with = "admin")]
+    pub config: Option<PathBuf>,
+
+    /// Ask at this address
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9281")]
+    pub admin: SocketAddr,
+
+    /// How long to wait for the answer
+    #[arg(long, value_name = "DURATION", value_parser = time::limit, default_value = "1s")]
+    pub timeout: Duration,
+}
+
+/// Options of `wait-upstream-closed`.
+#[derive(Debug, Args)]
+pub struct WaitArgs {
+    /// Take `upstream.address` from this configuration
+    #[arg(long, value_name = "FILE", conflicts_with = "upstream")]
+    pub config: Option<PathBuf>,
+
+    /// ZooKeeper's address
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:2181")]
+    pub upstream: String,
+
+    /// How long to wait at most
+    #[arg(long, value_name = "DURATION", value_parser = time::limit, default_value = "20s")]
+    pub timeout: Duration,
+}
+
 /// For people or for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
@@ -259,6 +347,8 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Check(args) => check::check(&args),
         Command::Explain(args) => explain::explain(&args),
         Command::Identity(args) => identity::identity(&args),
+        Command::Probe(args) => probe::probe(&args),
+        Command::WaitUpstreamClosed(args) => wait::wait_upstream_closed(&args),
         Command::Secret => secret::secret(),
         Command::Version => print(&format!("zoogate {} (revision {REVISION})", env!("CARGO_PKG_VERSION")), Exit::Ok),
     }
@@ -309,6 +399,16 @@ mod tests {
         assert!(parse("zoogate identity c.pem").is_ok());
         assert!(parse("zoogate identity --batch --from common_name").is_ok());
         assert!(parse("zoogate identity c.pem --batch").is_err());
+    }
+
+    #[test]
+    fn probe_asks_one_question_of_one_address() {
+        assert!(parse("zoogate probe").is_ok());
+        assert!(parse("zoogate probe --live --admin [::1]:9281 --timeout 500ms").is_ok());
+        assert!(parse("zoogate probe --live --ready").is_err());
+        assert!(parse("zoogate probe --config z.yaml --admin 127.0.0.1:9281").is_err());
+        assert!(parse("zoogate probe --timeout 0s").is_err());
+        assert!(parse("zoogate wait-upstream-closed --config z.yaml --upstream zoo:2181").is_err());
     }
 
     #[test]

@@ -25,6 +25,9 @@ _zoogate() {
             zoogate,identity)
                 cmd="zoogate__subcmd__identity"
                 ;;
+            zoogate,probe)
+                cmd="zoogate__subcmd__probe"
+                ;;
             zoogate,run)
                 cmd="zoogate__subcmd__run"
                 ;;
@@ -34,6 +37,9 @@ _zoogate() {
             zoogate,version)
                 cmd="zoogate__subcmd__version"
                 ;;
+            zoogate,wait-upstream-closed)
+                cmd="zoogate__subcmd__wait__subcmd__upstream__subcmd__closed"
+                ;;
             *)
                 ;;
         esac
@@ -41,7 +47,7 @@ _zoogate() {
 
     case "${cmd}" in
         zoogate)
-            opts="-h -V --help --version run check explain identity secret version"
+            opts="-h -V --help --version run check explain identity probe wait-upstream-closed secret version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -152,6 +158,32 @@ _zoogate() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        zoogate__subcmd__probe)
+            opts="-h --live --ready --config --admin --timeout --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --admin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         zoogate__subcmd__run)
             opts="-h --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -191,6 +223,32 @@ _zoogate() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        zoogate__subcmd__wait__subcmd__upstream__subcmd__closed)
+            opts="-h --config --upstream --timeout --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --upstream)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

@@ -30,6 +30,8 @@ complete -c zoogate -n "__fish_zoogate_needs_command" -f -a "run" -d 'Stand in f
 complete -c zoogate -n "__fish_zoogate_needs_command" -f -a "check" -d 'Say everything that is wrong with a configuration, and exit'
 complete -c zoogate -n "__fish_zoogate_needs_command" -f -a "explain" -d 'Say whether a client would be let in, as whom, until when; or why not'
 complete -c zoogate -n "__fish_zoogate_needs_command" -f -a "identity" -d 'Print the ACL ids of a certificate, as `zkCli.sh setAcl` takes them'
+complete -c zoogate -n "__fish_zoogate_needs_command" -f -a "probe" -d 'Ask a running gate whether it is ready, or alive'
+complete -c zoogate -n "__fish_zoogate_needs_command" -f -a "wait-upstream-closed" -d 'Wait until ZooKeeper takes no more connections, to let the gate stop after it'
 complete -c zoogate -n "__fish_zoogate_needs_command" -f -a "secret" -d 'Print a new random secret for `identity.secret_file`'
 complete -c zoogate -n "__fish_zoogate_needs_command" -f -a "version" -d 'Print the version, and the revision that it was built from'
 complete -c zoogate -n "__fish_zoogate_using_subcommand run" -l config -d 'The configuration, YAML' -r -F
@@ -54,5 +56,15 @@ complete -c zoogate -n "__fish_zoogate_using_subcommand identity" -l secret-file
 complete -c zoogate -n "__fish_zoogate_using_subcommand identity" -l digest-algorithm -d 'How the servers hash digest credentials [default: sha1]' -r
 complete -c zoogate -n "__fish_zoogate_using_subcommand identity" -l batch -d 'Read base64 DER certificates from standard input, one a line; print JSON, one object a line'
 complete -c zoogate -n "__fish_zoogate_using_subcommand identity" -s h -l help -d 'Print help'
+complete -c zoogate -n "__fish_zoogate_using_subcommand probe" -l config -d 'Ask at `admin.address` of this configuration' -r -F
+complete -c zoogate -n "__fish_zoogate_using_subcommand probe" -l admin -d 'Ask at this address' -r
+complete -c zoogate -n "__fish_zoogate_using_subcommand probe" -l timeout -d 'How long to wait for the answer' -r
+complete -c zoogate -n "__fish_zoogate_using_subcommand probe" -l live -d 'Ask whether it is alive'
+complete -c zoogate -n "__fish_zoogate_using_subcommand probe" -l ready -d 'Ask whether it can serve clients; the default'
+complete -c zoogate -n "__fish_zoogate_using_subcommand probe" -s h -l help -d 'Print help'
+complete -c zoogate -n "__fish_zoogate_using_subcommand wait-upstream-closed" -l config -d 'Take `upstream.address` from this configuration' -r -F
+complete -c zoogate -n "__fish_zoogate_using_subcommand wait-upstream-closed" -l upstream -d 'ZooKeeper\'s address' -r
+complete -c zoogate -n "__fish_zoogate_using_subcommand wait-upstream-closed" -l timeout -d 'How long to wait at most' -r
+complete -c zoogate -n "__fish_zoogate_using_subcommand wait-upstream-closed" -s h -l help -d 'Print help'
 complete -c zoogate -n "__fish_zoogate_using_subcommand secret" -s h -l help -d 'Print help'
 complete -c zoogate -n "__fish_zoogate_using_subcommand version" -s h -l help -d 'Print help'

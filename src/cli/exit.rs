@@ -6,7 +6,8 @@ use std::process::ExitCode;
 pub(super) const EXIT_CODES: &str = "\
 Exit codes:
   0   all is well; for `explain`: the client would be admitted
-  1   refused: for `explain` and `identity`, the certificate is not one that is let in
+  1   no: the certificate is not one that is let in (`explain`, `identity`), the gate is not
+      ready (`probe`), ZooKeeper is not closed (`wait-upstream-closed`)
   64  the command line is wrong
   65  an input file can't be read as what it should be
   69  ZooKeeper does not answer (`check --upstream`)
@@ -19,7 +20,8 @@ Exit codes:
 pub enum Exit {
     /// All is well; the client would be admitted.
     Ok = 0,
-    /// The client would be refused, or the certificate has no identity.
+    /// The client would be refused, or the certificate has no identity; the gate that was asked is not ready; what
+    /// was waited for did not come.
     Refused = 1,
     /// The command line is wrong.
     Usage = 64,

@@ -1,4 +1,4 @@
-//! Points in time as RFC 3339 writes them, with any offset.
+//! Points in time as RFC 3339 writes them, with any offset; and how long to wait.
 
 use std::time::{Duration, SystemTime};
 
@@ -21,6 +21,13 @@ pub(super) fn parse(text: &str) -> Result<SystemTime, String> {
     if shifted < SystemTime::UNIX_EPOCH { Err("times begin with 1970 here".to_owned()) } else { Ok(shifted) }
 }
 
+/// Reads how long to wait: `500ms`, `2s`, `1m`.
+pub(super) fn limit(text: &str) -> Result<Duration, String> {
+    const LONGEST: Duration = Duration::from_secs(24 * 3600);
+    let time = humantime::parse_duration(text).map_err(|_| "write it like 500ms, 2s or 1m".to_owned())?;
+    if time.is_zero() || time > LONGEST { Err("it must be above 0 and at most 24h".to_owned()) } else { Ok(time) }
+}
+
 /// Reads `01:00`.
 fn parse_offset(text: &str) -> Option<Duration> {
     let (hours, minutes) = text.split_once(':')?;
@@ -41,6 +48,14 @@ mod tests {
         let utc = parse("2027-01-01T00:00:00Z").unwrap();
         assert_eq!(parse("2027-01-01T01:30:00+01:30").unwrap(), utc);
         assert_eq!(parse("2026-12-31T19:00:00-05:00").unwrap(), utc);
+    }
+
+    #[test]
+    fn a_limit_is_more_than_nothing_and_less_than_forever() {
+        assert_eq!(limit("500ms"), Ok(Duration::from_millis(500)));
+        for text in ["", "0s", "5", "25h", "-1s", "soon"] {
+            assert!(limit(text).is_err(), "{text}");
+        }
     }
 
     #[test]
