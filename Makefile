@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build provider test test-matrix test-provider demo check setup setup-matrix setup-demo lint ci clean
+.PHONY: help build provider image test test-matrix test-provider demo check setup setup-matrix setup-demo lint ci clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -14,6 +14,9 @@ build: ## the program, target/release/zoogate
 
 provider: ## the jar for ZooKeeper's side of native x509 ids, target/zoogate-zookeeper-provider.jar
 	deploy/zookeeper-provider/build.sh
+
+image: ## the container image, target/zoogate-image.tar; needs no Docker
+	deploy/container/build.sh
 
 test: setup ## all tests, with real ZooKeeper servers and real clients
 	ZOOKEEPER_VERSIONS="$${ZOOKEEPER_VERSIONS:-3.4.14 3.6.4 3.9.5}" cargo test --locked
