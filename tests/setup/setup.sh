@@ -140,6 +140,36 @@ curator_client() {
     || die "the Curator client does not compile"
 }
 
+# ── Prometheus ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+# Its two programs in target/prometheus/. Debian's package is unpacked and not installed: it would start a service,
+# and bring what only its console needs.
+prometheus() {
+  local dir=$PWD/target/prometheus program sudo=()
+  [ -x "$dir/promtool" ] && [ -x "$dir/prometheus" ] && return
+  rm -rf "$dir" "$dir.new"
+  mkdir -p "$dir.new/deb"
+  if have promtool && have prometheus; then
+    for program in promtool prometheus; do ln -s "$(command -v "$program")" "$dir.new/$program"; done
+  else
+    have apt-get && have dpkg-deb || die "promtool and prometheus are missing; please install them by hand"
+    say "fetching Debian's prometheus (about 20 MiB)"
+    if ! (cd "$dir.new/deb" && apt-get download -qq prometheus >/dev/null 2>&1); then
+      # The lists of packages are old, or there are none.
+      [ "$(id -u)" -eq 0 ] || sudo=(sudo)
+      "${sudo[@]}" apt-get update -qq || die "apt-get update failed; see its message above"
+      (cd "$dir.new/deb" && apt-get download -qq prometheus >/dev/null) \
+        || die "apt-get could not fetch prometheus; see its message above"
+    fi
+    dpkg-deb --fsys-tarfile "$dir.new"/deb/*.deb \
+      | tar -x -C "$dir.new" --strip-components=3 ./usr/bin/promtool ./usr/bin/prometheus \
+      || die "the package prometheus has no promtool or no prometheus"
+  fi
+  rm -rf "$dir.new/deb"
+  "$dir.new/promtool" --version >/dev/null 2>&1 || die "promtool does not run on this machine"
+  mv "$dir.new" "$dir"
+}
+
 # ── main ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 case "$purpose" in
@@ -153,6 +183,7 @@ case "$purpose" in
     fetch_curator
     curator_client
     "$here/c_client.sh"
+    prometheus
     ;;
   demo)
     install_packages
