@@ -62,6 +62,7 @@ Logs go to standard output. RUST_LOG wins over `log.level`.")]
 Examples:
   zoogate check --config /etc/zoogate/zoogate.yaml
   zoogate check --config zoogate.yaml --upstream
+  zoogate check --zoo-cfg zoo.cfg --jvm-flags java.env > zoogate.yaml
 
 Loads all that `run` would load: keys, stores, CRLs, secrets. Problems go to standard
 error, one a line, as `FILE:LINE: KEY: what is wrong`, and the exit code is 78.
@@ -70,7 +71,15 @@ What works but will surprise someone goes there as `warning: …`, and the exit 
 --upstream opens no session. It tells ZooKeeper's version and mode, and warns where
 clients can pass by the gate or share one limit of connections. It sees the sockets of
 its own machine only, and can't see `skipACL`: ZooKeeper tells nobody of it.
-Exits 69 if ZooKeeper does not answer.")]
+Exits 69 if ZooKeeper does not answer.
+
+--zoo-cfg is the way here from a server's own TLS, or from plaintext. It prints the YAML
+for the same port, stores, identities and limits. Comments in it say what to do first,
+what to change in zoo.cfg, and what there is no key for; this last also goes to standard
+error. Passwords are not printed: the YAML names files, and comments say how to fill them.
+The server is not asked, and no store is opened. Where clientPort stands in a dynamic
+configuration, that file is read too, from its place or beside zoo.cfg.
+Exits 65 if a file can't be read, or is no zoo.cfg.")]
     Check(CheckArgs),
 
     /// Say whether a client would be let in, as whom, until when; or why not
@@ -194,12 +203,20 @@ pub struct ConfigArgs {
 #[derive(Debug, Args)]
 pub struct CheckArgs {
     /// The configuration, YAML
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "zoo_cfg", conflicts_with = "zoo_cfg")]
+    pub config: Option<PathBuf>,
 
     /// Also ask ZooKeeper for its version, its mode, and what in its settings defeats the gate
-    #[arg(long)]
+    #[arg(long, conflicts_with = "zoo_cfg")]
     pub upstream: bool,
+
+    /// Print the configuration that stands for this server's own settings, a zoo.cfg
+    #[arg(long, value_name = "FILE")]
+    pub zoo_cfg: Option<PathBuf>,
+
+    /// A file with the server's Java options, such as java.env; its -Dzookeeper.… stand behind zoo.cfg
+    #[arg(long, value_name = "FILE", requires = "zoo_cfg", conflicts_with = "config")]
+    pub jvm_flags: Option<PathBuf>,
 }
 
 /// Options of `explain`.
@@ -391,6 +408,16 @@ mod tests {
         assert!(parse("zoogate explain c.pem --config z.yaml --trust-store ca.pem").is_err());
         assert!(parse("zoogate explain c.pem --config z.yaml --from san_dns").is_err());
         assert!(parse("zoogate explain c.pem --config z.yaml --crl a").is_err());
+    }
+
+    #[test]
+    fn check_wants_a_configuration_or_a_zoo_cfg_and_not_both() {
+        assert!(parse("zoogate check").is_err());
+        assert!(parse("zoogate check --config z.yaml --upstream").is_ok());
+        assert!(parse("zoogate check --zoo-cfg zoo.cfg --jvm-flags java.env").is_ok());
+        assert!(parse("zoogate check --zoo-cfg zoo.cfg --config z.yaml").is_err());
+        assert!(parse("zoogate check --zoo-cfg zoo.cfg --upstream").is_err());
+        assert!(parse("zoogate check --config z.yaml --jvm-flags java.env").is_err());
     }
 
     #[test]

@@ -9,6 +9,8 @@ mod explain;
 mod identity;
 #[path = "cli/workshop.rs"]
 mod workshop;
+#[path = "cli/zoo_cfg.rs"]
+mod zoo_cfg;
 
 use workshop::zoogate;
 
@@ -19,6 +21,8 @@ fn a_wrong_command_line_exits_64_and_explains_on_standard_error() {
         "fly",
         "run",
         "run --confg x",
+        "check",
+        "check --zoo-cfg zoo.cfg --upstream",
         "explain c.pem",
         "explain c.pem --trust-store t --at noon",
         "explain c.pem --trust-store t --at 1970-01-01T00:30:00+01:00",

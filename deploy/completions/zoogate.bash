@@ -61,13 +61,21 @@ _zoogate() {
             return 0
             ;;
         zoogate__subcmd__check)
-            opts="-h --config --upstream --help"
+            opts="-h --config --upstream --zoo-cfg --jvm-flags --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --zoo-cfg)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --jvm-flags)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

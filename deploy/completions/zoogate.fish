@@ -37,6 +37,8 @@ complete -c zoogate -n "__fish_zoogate_needs_command" -f -a "version" -d 'Print 
 complete -c zoogate -n "__fish_zoogate_using_subcommand run" -l config -d 'The configuration, YAML' -r -F
 complete -c zoogate -n "__fish_zoogate_using_subcommand run" -s h -l help -d 'Print help'
 complete -c zoogate -n "__fish_zoogate_using_subcommand check" -l config -d 'The configuration, YAML' -r -F
+complete -c zoogate -n "__fish_zoogate_using_subcommand check" -l zoo-cfg -d 'Print the configuration that stands for this server\'s own settings, a zoo.cfg' -r -F
+complete -c zoogate -n "__fish_zoogate_using_subcommand check" -l jvm-flags -d 'A file with the server\'s Java options, such as java.env; its -Dzookeeper.… stand behind zoo.cfg' -r -F
 complete -c zoogate -n "__fish_zoogate_using_subcommand check" -l upstream -d 'Also ask ZooKeeper for its version, its mode, and what in its settings defeats the gate'
 complete -c zoogate -n "__fish_zoogate_using_subcommand check" -s h -l help -d 'Print help'
 complete -c zoogate -n "__fish_zoogate_using_subcommand explain" -l config -d 'Judge by this configuration' -r -F

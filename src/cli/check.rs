@@ -2,6 +2,9 @@
 
 mod sockets;
 mod upstream;
+mod zoo_cfg;
+
+use std::path::Path;
 
 use rustls_pki_types::UnixTime;
 
@@ -12,18 +15,23 @@ use crate::tls::date;
 use crate::tls::material::CertificateRole;
 
 pub(super) fn check(args: &CheckArgs) -> Exit {
-    let config = match files::load_config(&args.config) {
+    if let Some(zoo_cfg) = &args.zoo_cfg {
+        return zoo_cfg::convert(zoo_cfg, args.jvm_flags.as_deref());
+    }
+    // The grammar asks for one of the two.
+    let path = args.config.as_deref().unwrap_or(Path::new(""));
+    let config = match files::load_config(path) {
         Ok(config) => config,
         Err(exit) => return exit,
     };
     let now = UnixTime::now();
     let snapshot = match Snapshot::load(&config, now) {
         Ok(snapshot) => snapshot,
-        Err(problems) => return files::complain_in(&args.config, &problems),
+        Err(problems) => return files::complain_in(path, &problems),
     };
     warn(snapshot.tls.warnings());
     warn(&overdue_crls(&config, &snapshot, now));
-    let exit = print(&format!("{}: ok\n{}", args.config.display(), summary(&config, &snapshot)), Exit::Ok);
+    let exit = print(&format!("{}: ok\n{}", path.display(), summary(&config, &snapshot)), Exit::Ok);
     if exit != Exit::Ok || !args.upstream {
         return exit;
     }
