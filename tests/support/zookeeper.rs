@@ -79,10 +79,16 @@ impl ZooKeeperConfig {
         members.iter().fold(self.line("initLimit=20").line("syncLimit=10"), |config, line| config.line(line))
     }
 
-    /// Adds zoogate's provider of `x509` ids, with the secrets in this file.
-    pub fn provider(mut self, secret_file: &Path) -> Self {
+    /// Puts the jar with zoogate's provider on the class path, as [`provider`](Self::provider) does, but doesn't name it.
+    pub fn provider_jar(mut self) -> Self {
         self.jar = Some(set_up("zoogate-zookeeper-provider.jar"));
-        self.line("authProvider.x509=io.zoogate.zookeeper.GateAuthenticationProvider")
+        self
+    }
+
+    /// Adds zoogate's provider of `x509` ids, with the secrets in this file.
+    pub fn provider(self, secret_file: &Path) -> Self {
+        self.provider_jar()
+            .line("authProvider.x509=io.zoogate.zookeeper.GateAuthenticationProvider")
             .line(&format!("zoogate.secretFile={}", secret_file.display()))
     }
 
@@ -179,6 +185,18 @@ impl ZooKeeper {
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// The file with its settings.
+    pub fn zoo_cfg(&self) -> PathBuf {
+        self.dir.path().join("zoo.cfg")
+    }
+
+    /// Changes the settings of a killed server, for its restart.
+    pub fn reconfigure(&mut self, change: impl FnOnce(String) -> String) {
+        let text = change(fs::read_to_string(self.zoo_cfg()).unwrap());
+        fs::write(self.zoo_cfg(), &text).unwrap();
+        self.secure = self.secure.filter(|_| text.contains("\nsecureClientPort="));
     }
 
     /// Starts a killed server again, with its data, and waits until it serves.
