@@ -259,7 +259,11 @@ fn settings(config: &Config) -> Settings {
         },
         words: words.filter_map(|word| word.parse::<FourLetterWord>().ok()).collect(),
         client_liveness: liveness(config.listen.tcp),
-        revalidation: Revalidation { enforce: config.tls.revalidate, margin: config.tls.expiry_margin },
+        revalidation: Revalidation {
+            enforce: config.tls.revalidate,
+            margin: config.tls.expiry_margin,
+            warning: config.tls.expiry_warning,
+        },
     }
 }
 

@@ -135,6 +135,8 @@ pub struct Tls {
     pub revalidate: bool,
     /// How long before its certificate's end a live connection ends.
     pub expiry_margin: Duration,
+    /// How long before its certificate's end a connected client is named in the log, if at all.
+    pub expiry_warning: Option<Duration>,
 }
 
 /// `tls.key_store`: where our own certificate and key are.

@@ -11,6 +11,7 @@ mod ownership;
 mod record;
 mod refusals;
 mod relay;
+mod reminders;
 mod roster;
 mod session;
 mod socket;

@@ -78,6 +78,11 @@ pub const KEYS: &[Key] = &[
         "live connections whose certificate is not good any more: `enforce` closes them, `observe` only tells",
     ),
     key("tls.expiry_margin", Written("0s"), "how long before its certificate's end a live connection ends"),
+    key(
+        "tls.expiry_warning",
+        Written("7d"),
+        "how long before its certificate's end a connected client is named in the log, once a day; `off`: never",
+    ),
     live("identity.from", Written("subject"), "`subject`, `san_uri`, `san_dns`, `san_email` or `common_name`"),
     key(
         "identity.inject",

@@ -19,6 +19,7 @@ impl Config {
             ("runtime", self.runtime != running.runtime),
             ("tls.revalidate", self.tls.revalidate != running.tls.revalidate),
             ("tls.expiry_margin", self.tls.expiry_margin != running.tls.expiry_margin),
+            ("tls.expiry_warning", self.tls.expiry_warning != running.tls.expiry_warning),
             ("identity.inject", self.identity.inject.scheme() != running.identity.inject.scheme()),
         ];
         sections.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
@@ -39,6 +40,7 @@ impl Config {
         self.runtime = running.runtime.clone();
         self.tls.revalidate = running.tls.revalidate;
         self.tls.expiry_margin = running.tls.expiry_margin;
+        self.tls.expiry_warning = running.tls.expiry_warning;
         if self.identity.inject.scheme() != running.identity.inject.scheme() {
             self.identity.inject = running.identity.inject.clone();
         }

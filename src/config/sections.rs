@@ -203,6 +203,7 @@ fn tls(r: &mut Reader<'_>) -> Option<Tls> {
     let revocation_policy = r.value("tls.revocation_policy", value::choice(&policies));
     let revalidate = r.value("tls.revalidate", value::choice(&[("enforce", true), ("observe", false)]));
     let expiry_margin = r.value("tls.expiry_margin", value::duration(Duration::ZERO..=24 * HOUR));
+    let expiry_warning = r.value("tls.expiry_warning", value::duration_or_off(60 * SECOND..=366 * 24 * HOUR));
     if crls.as_ref().is_some_and(Vec::is_empty) {
         for key in ["tls.revocation", "tls.revocation_policy"] {
             if r.is_written(key) {
@@ -218,6 +219,7 @@ fn tls(r: &mut Reader<'_>) -> Option<Tls> {
         revocation_policy: revocation_policy?,
         revalidate: revalidate?,
         expiry_margin: expiry_margin?,
+        expiry_warning: expiry_warning?,
     })
 }
 

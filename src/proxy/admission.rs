@@ -67,8 +67,8 @@ pub(super) async fn admit(
     match identified.verdict {
         Ok(admitted) => {
             let grant = snapshot.grant(&admitted);
-            let until = authenticated.verified.not_after;
-            let share = Box::new(gate.chains.enter(&authenticated.chain, &admitted.identity, until));
+            let (chain, verified) = (&authenticated.chain, &authenticated.verified);
+            let share = Box::new(gate.chains.enter(chain, &admitted.identity, verified));
             if !std::ptr::eq(&raw const *gate.snapshot(), snapshot) {
                 // Judged by what has been replaced meanwhile.
                 gate.chains.look_again(&share);

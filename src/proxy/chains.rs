@@ -10,15 +10,25 @@ use std::time::Duration;
 use aws_lc_rs::digest::{Context, SHA256};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use tokio::sync::{Notify, watch};
-use tracing::info;
+use tokio::time::Instant;
+use tracing::{error, info, warn};
 
+use super::reminders::{InUse, Reminders};
 use crate::identity::Identity;
 use crate::metrics::{Metrics, RevalidationResult, RevalidationTrigger};
 use crate::reason::{Ending, Refusal};
+use crate::rfc3339::utc;
 use crate::snapshot::Snapshot;
+use crate::tls::verifier::{VerifiedChain, VerifyError};
 
 /// The longest time between two looks at the clock, which may be set.
 const LOOK: Duration = Duration::from_secs(30);
+
+/// The shortest time between two looks at chains whose time has come.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How often it is looked whose certificate ends soon.
+const REMIND: Duration = Duration::from_secs(60);
 
 /// How the authority of live connections is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +37,8 @@ pub struct Revalidation {
     pub enforce: bool,
     /// How long before its certificate's notAfter a connection ends.
     pub margin: Duration,
+    /// How long before its certificate's notAfter a connected client is named in the log, if at all.
+    pub warning: Option<Duration>,
 }
 
 /// The chains of live connections.
@@ -36,6 +48,8 @@ pub(crate) struct Chains {
     live: Mutex<HashMap<Key, Live>>,
     next: AtomicU64,
     added: Notify,
+    reminders: Reminders,
+    clock: fn() -> UnixTime,
 }
 
 /// A SHA-256 of the chain and of who its bearer is.
@@ -46,11 +60,26 @@ struct Live {
     /// Tells this entry from a later one of the same chain.
     number: u64,
     chain: Arc<[CertificateDer<'static>]>,
-    identity: Identity,
-    /// Unix seconds; when it is to be looked at again without a new snapshot.
-    until: i64,
+    bearer: InUse,
+    /// How long before its end its connections end, in seconds. Nothing for who came later than that: it has nothing
+    /// better, and closed again and again it would do its work no more than after the end.
+    margin: i64,
+    /// When it is to be judged without a new snapshot, in Unix seconds.
+    look: i64,
     connections: usize,
     over: watch::Sender<Option<Ending>>,
+}
+
+impl Live {
+    /// The last second in which its connections may live.
+    fn last(&self) -> i64 {
+        self.bearer.not_after.saturating_sub(self.margin)
+    }
+
+    /// Sets the time to judge it to its end.
+    fn look_at_the_end(&mut self) {
+        self.look = self.last().saturating_add(1);
+    }
 }
 
 /// A connection's share in a chain; dropping it gives the share back.
@@ -83,129 +112,219 @@ impl Drop for Share {
     }
 }
 
+/// How a chain is judged again.
+enum Verdict {
+    Holds {
+        /// Until when, in Unix seconds.
+        not_after: i64,
+        /// What would keep it from being let in anew.
+        overdue: Option<String>,
+    },
+    Ends(Ending, String),
+}
+
 impl Chains {
     pub(crate) fn new(rules: Revalidation) -> Self {
-        Self { rules, live: Mutex::default(), next: AtomicU64::new(0), added: Notify::new() }
+        Self {
+            rules,
+            live: Mutex::default(),
+            next: AtomicU64::new(0),
+            added: Notify::new(),
+            reminders: Reminders::new(rules.warning),
+            clock: UnixTime::now,
+        }
     }
 
-    /// Enters a connection of a chain that is valid until `until`, in Unix seconds.
-    pub(crate) fn enter(self: &Arc<Self>, chain: &[CertificateDer<'static>], identity: &Identity, until: i64) -> Share {
-        let key = key(chain, identity);
-        let fresh = || Live {
+    /// Enters a connection of a chain that was verified.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        chain: &[CertificateDer<'static>],
+        identity: &Identity,
+        verified: &VerifiedChain,
+    ) -> Share {
+        let (key, now) = (key(chain, identity), self.now());
+        let bearer = InUse {
+            identity: identity.clone(),
+            serial: verified.serial.clone(),
+            not_before: verified.leaf_not_before,
+            not_after: verified.not_after,
+        };
+        let expiring = self.reminders.is_soon(&bearer, now).then(|| bearer.clone());
+        let mut live = self.lock();
+        let entry = match live.entry(key) {
+            Entry::Occupied(mut entry) => {
+                if entry.get().over.borrow().is_some() {
+                    // Those connections are about to end; this one was judged later than they.
+                    entry.insert(self.fresh(chain, bearer, now));
+                }
+                entry.into_mut()
+            }
+            Entry::Vacant(entry) => entry.insert(self.fresh(chain, bearer, now)),
+        };
+        entry.connections += 1;
+        let connections = entry.connections;
+        let share = Share { chains: Arc::clone(self), key, number: entry.number, over: entry.over.subscribe() };
+        drop(live);
+        if connections == 1 {
+            self.added.notify_one();
+        }
+        if let Some(expiring) = expiring {
+            self.reminders.remind(&expiring, connections, now);
+        }
+        share
+    }
+
+    fn fresh(&self, chain: &[CertificateDer<'static>], bearer: InUse, now: i64) -> Live {
+        let margin = i64::try_from(self.rules.margin.as_secs()).unwrap_or(i64::MAX);
+        let margin = if bearer.not_after.saturating_sub(now) > margin { margin } else { 0 };
+        let mut live = Live {
             number: self.next.fetch_add(1, Ordering::Relaxed),
             chain: chain.into(),
-            identity: identity.clone(),
-            until,
+            bearer,
+            margin,
+            look: 0,
             connections: 0,
             over: watch::Sender::new(None),
         };
-        let mut live = self.lock();
-        let entry = live.entry(key).or_insert_with(fresh);
-        if entry.over.borrow().is_some() {
-            // Those connections are about to end; this one was judged later than they.
-            *entry = fresh();
-        }
-        entry.connections += 1;
-        let first = entry.connections == 1;
-        let share = Share { chains: Arc::clone(self), key, number: entry.number, over: entry.over.subscribe() };
-        drop(live);
-        if first {
-            self.added.notify_one();
-        }
-        share
+        live.look_at_the_end();
+        live
     }
 
     /// Has a connection's chain judged at once.
     pub(crate) fn look_again(&self, share: &Share) {
         if let Some(live) = self.lock().get_mut(&share.key).filter(|live| live.number == share.number) {
-            live.until = i64::MIN;
+            live.look = i64::MIN;
         }
         self.added.notify_one();
     }
 
     /// Judges chains as long as the program runs: all on a new snapshot, each when its time comes.
     pub(crate) async fn watch(self: Arc<Self>, mut snapshots: watch::Receiver<Arc<Snapshot>>, metrics: Arc<Metrics>) {
+        let (mut looked, mut reminded) = (Instant::now(), Instant::now());
+        let mut replaced = true;
         loop {
+            // From the last look on, not from now on: chains that keep coming must not put it off for ever.
+            let next = (Instant::now() + self.next_look()).min(looked + LOOK).max(looked + PAUSE);
             let trigger = tokio::select! {
-                changed = snapshots.changed() => match changed {
+                changed = snapshots.changed(), if replaced => match changed {
                     Ok(()) => RevalidationTrigger::Reload,
-                    Err(_) => return,
+                    Err(_) => {
+                        // Certificates end also where nothing is reloaded any more.
+                        replaced = false;
+                        continue;
+                    }
                 },
-                () = tokio::time::sleep(self.next_look()) => RevalidationTrigger::Expiry,
+                () = tokio::time::sleep_until(next) => RevalidationTrigger::Expiry,
                 () = self.added.notified() => continue,
             };
+            looked = Instant::now();
+            let remind = reminded.elapsed() >= REMIND;
+            if remind {
+                reminded = looked;
+            }
             let snapshot = Arc::clone(&snapshots.borrow_and_update());
             let (chains, metrics) = (Arc::clone(&self), Arc::clone(&metrics));
             // Thousands of signatures are not to be verified on a thread that moves clients' bytes.
-            let judged = tokio::task::spawn_blocking(move || chains.judge(&snapshot, trigger, &metrics));
-            if judged.await.is_err() {
-                return;
+            let judged = tokio::task::spawn_blocking(move || {
+                chains.judge(&snapshot, trigger, &metrics);
+                if remind {
+                    chains.remind();
+                }
+            });
+            if let Err(defect) = judged.await {
+                error!(%defect, "judging live connections has failed by a defect; it goes on");
             }
         }
     }
 
+    /// How long until a chain's time comes.
     fn next_look(&self) -> Duration {
-        let now = unix(UnixTime::now());
-        let first = self.lock().values().map(|live| live.until).min().unwrap_or(i64::MAX);
-        let left = first.saturating_sub(now).saturating_sub(self.margin());
-        Duration::from_secs(u64::try_from(left).unwrap_or(0)).clamp(Duration::from_secs(1), LOOK)
+        let first = self.lock().values().map(|live| live.look).min().unwrap_or(i64::MAX);
+        // Not to overflow the clock that it is added to.
+        Duration::from_secs(u64::try_from(first.saturating_sub(self.now())).unwrap_or(0)).min(LOOK)
     }
 
     /// Judges every chain, or those whose time has come.
     fn judge(&self, snapshot: &Snapshot, trigger: RevalidationTrigger, metrics: &Metrics) {
-        let now = UnixTime::now();
-        let due = unix(now).saturating_add(self.margin());
+        let (at, now) = ((self.clock)(), self.now());
         let all = trigger == RevalidationTrigger::Reload;
         let candidates: Vec<_> = {
             let live = self.lock();
-            let due = live.iter().filter(|(_, live)| all || live.until <= due);
-            due.map(|(key, live)| (*key, live.number, Arc::clone(&live.chain), live.identity.clone())).collect()
+            let due = live.iter().filter(|(_, live)| all || live.look <= now);
+            due.map(|(key, live)| (*key, live.number, Arc::clone(&live.chain), live.bearer.identity.clone())).collect()
         };
+        let mut late: Option<(String, usize)> = None;
         for (key, number, chain, identity) in candidates {
-            let at = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs()) + self.rules.margin);
-            let verdict = verdict(snapshot, &chain, &identity, at);
-            if let Some((result, connections)) = self.conclude((key, number), verdict) {
+            let mut verdict = verdict(snapshot, &chain, &identity, at);
+            let overdue = match &mut verdict {
+                Verdict::Holds { overdue, .. } => overdue.take(),
+                Verdict::Ends(..) => None,
+            };
+            if let Some((result, connections)) = self.conclude((key, number), verdict, now) {
                 metrics.revalidated(trigger, result, connections);
+                if let Some(detail) = overdue {
+                    late.get_or_insert((detail, 0)).1 += connections;
+                }
             }
+        }
+        if let Some((detail, connections)) = late {
+            warn!(connections, detail, "a CRL is overdue: these live connections go on, and new ones are refused");
         }
     }
 
     /// Draws the consequences for a chain's connections, if it still has any; says what came of it, and for how many.
-    fn conclude(
-        &self,
-        entry: (Key, u64),
-        verdict: Result<i64, (Ending, String)>,
-    ) -> Option<(RevalidationResult, usize)> {
+    fn conclude(&self, entry: (Key, u64), verdict: Verdict, now: i64) -> Option<(RevalidationResult, usize)> {
         let mut lists = self.lock();
         let live = lists.get_mut(&entry.0).filter(|live| live.number == entry.1)?;
-        let result = match verdict {
-            Ok(until) => {
-                live.until = until;
-                RevalidationResult::Kept
-            }
-            Err((ending, detail)) => {
-                // Not looked at again for its time alone.
-                live.until = i64::MAX;
-                let result = if self.rules.enforce { RevalidationResult::Closed } else { RevalidationResult::Observed };
-                info!(
-                    identity = live.identity.as_str(),
-                    connections = live.connections,
-                    reason = ending.as_str(),
-                    detail,
-                    result = result.as_str(),
-                    "the authority of live connections has ended"
-                );
-                if self.rules.enforce {
-                    live.over.send_replace(Some(ending));
+        let (ending, detail) = match verdict {
+            Verdict::Holds { not_after, .. } => {
+                live.bearer.not_after = not_after;
+                live.look_at_the_end();
+                if now <= live.last() {
+                    return Some((RevalidationResult::Kept, live.connections));
                 }
-                result
+                (Ending::CertificateExpired, format!("it ends at {}, and tls.expiry_margin is over", utc(not_after)))
             }
+            Verdict::Ends(ending, detail) => (ending, detail),
         };
+        let result = if self.rules.enforce { RevalidationResult::Closed } else { RevalidationResult::Observed };
+        info!(
+            identity = live.bearer.identity.as_str(),
+            serial = live.bearer.serial,
+            connections = live.connections,
+            reason = ending.as_str(),
+            detail,
+            result = result.as_str(),
+            "the authority of live connections has ended"
+        );
+        live.look_at_the_end();
+        if self.rules.enforce {
+            live.over.send_replace(Some(ending));
+        }
+        if self.rules.enforce || live.look <= now {
+            // Not again for its time alone.
+            live.look = i64::MAX;
+        }
         Some((result, live.connections))
     }
 
-    fn margin(&self) -> i64 {
-        i64::try_from(self.rules.margin.as_secs()).unwrap_or(i64::MAX)
+    /// Names those in the log whose certificate ends soon.
+    fn remind(&self) {
+        let now = self.now();
+        let mut soon: Vec<_> = {
+            let lists = self.lock();
+            let soon = lists.values().filter(|live| self.reminders.is_soon(&live.bearer, now));
+            soon.map(|live| (live.bearer.clone(), live.connections)).collect()
+        };
+        // Of several certificates of an identity, the first to end is named.
+        soon.sort_by_key(|(bearer, _)| bearer.not_after);
+        for (bearer, connections) in soon {
+            self.reminders.remind(&bearer, connections, now);
+        }
+    }
+
+    fn now(&self) -> i64 {
+        i64::try_from((self.clock)().as_secs()).unwrap_or(i64::MAX)
     }
 
     /// A panic elsewhere can't leave the map half-changed.
@@ -214,26 +333,31 @@ impl Chains {
     }
 }
 
-/// Until when a chain holds, in Unix seconds; or why its bearer would not be let in as who it is.
-fn verdict(
-    snapshot: &Snapshot,
-    chain: &[CertificateDer<'_>],
-    identity: &Identity,
-    at: UnixTime,
-) -> Result<i64, (Ending, String)> {
-    let verified = snapshot.tls.verifier().verify(chain, at).map_err(|error| {
-        let ending = match error.refusal {
-            Refusal::Expired | Refusal::NotYetValid => Ending::CertificateExpired,
-            Refusal::Revoked | Refusal::RevocationUnknown => Ending::CertificateRevoked,
-            _ => Ending::NoLongerTrusted,
-        };
-        (ending, error.to_string())
-    })?;
+/// Until when a chain holds; or why its bearer would not be let in as who it is.
+fn verdict(snapshot: &Snapshot, chain: &[CertificateDer<'_>], identity: &Identity, at: UnixTime) -> Verdict {
+    let verifier = snapshot.tls.verifier();
+    let (verified, overdue) = match verifier.verify(chain, at) {
+        Ok(verified) => (verified, None),
+        Err(error) if error.refusal == Refusal::RevocationUnknown => match verifier.verify_again(chain, at) {
+            Ok(verified) => (verified, Some(error.to_string())),
+            Err(error) => return ended(&error),
+        },
+        Err(error) => return ended(&error),
+    };
     match snapshot.identify(chain, &verified.anchor).verdict {
-        Ok(admitted) if admitted.identity == *identity => Ok(verified.not_after),
-        Ok(admitted) => Err((Ending::NoLongerAdmitted, format!("it is now {}", admitted.identity))),
-        Err(refused) => Err((Ending::NoLongerAdmitted, refused.to_string())),
+        Ok(admitted) if admitted.identity == *identity => Verdict::Holds { not_after: verified.not_after, overdue },
+        Ok(admitted) => Verdict::Ends(Ending::NoLongerAdmitted, format!("it is now {}", admitted.identity)),
+        Err(refused) => Verdict::Ends(Ending::NoLongerAdmitted, refused.to_string()),
     }
+}
+
+fn ended(error: &VerifyError) -> Verdict {
+    let ending = match error.refusal {
+        Refusal::Expired | Refusal::NotYetValid => Ending::CertificateExpired,
+        Refusal::Revoked | Refusal::RevocationUnknown => Ending::CertificateRevoked,
+        _ => Ending::NoLongerTrusted,
+    };
+    Verdict::Ends(ending, error.to_string())
 }
 
 fn key(chain: &[CertificateDer<'_>], identity: &Identity) -> Key {
@@ -247,6 +371,5 @@ fn key(chain: &[CertificateDer<'_>], identity: &Identity) -> Key {
     key
 }
 
-fn unix(time: UnixTime) -> i64 {
-    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
-}
+#[cfg(test)]
+mod tests;

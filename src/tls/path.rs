@@ -7,6 +7,8 @@
 
 use std::collections::HashMap;
 
+use rustls::DistinguishedName;
+
 use super::certificate::Certificate;
 use super::name;
 use super::verifier::VerifyError;
@@ -48,6 +50,26 @@ impl Trusted {
     pub(crate) fn named(&self, name: &[u8]) -> impl Iterator<Item = (usize, &Certificate<'static>)> {
         let indices = self.by_name.get(name).into_iter().flatten();
         indices.filter_map(|&index| Some((index, self.certificates.get(index)?)))
+    }
+
+    /// The CA names that clients are told; none where there are too many. Java clients choose a certificate by them,
+    /// so a pinned certificate adds its issuer's.
+    pub(crate) fn hints(&self) -> Vec<DistinguishedName> {
+        const MAX_NAMES: usize = 64;
+        const MAX_BYTES: usize = 16 * 1024;
+        let mut names: Vec<&[u8]> = Vec::new();
+        for certificate in &self.certificates {
+            let issuer = (!certificate.may_anchor()).then(|| certificate.issuer());
+            for name in std::iter::once(certificate.subject()).chain(issuer) {
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+            if names.len() > MAX_NAMES || names.iter().map(|name| name.len()).sum::<usize>() > MAX_BYTES {
+                return Vec::new();
+            }
+        }
+        names.into_iter().map(|name| DistinguishedName::from(name.to_vec())).collect()
     }
 }
 

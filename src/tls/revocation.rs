@@ -8,12 +8,13 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Mutex;
 
+use rustls_pki_types::UnixTime;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Extension};
 
 use super::certificate::{Certificate, Signature, full_name_uris, verify_signed};
 use super::path::Trusted;
-use super::verifier::VerifyError;
+use super::verifier::{VerifyError, unix};
 use super::{date, der, name};
 use crate::reason::Refusal;
 
@@ -47,6 +48,14 @@ pub struct RevocationOptions {
     pub scope: RevocationScope,
     /// What happens when a status is unknown.
     pub policy: RevocationPolicy,
+}
+
+/// When a chain is judged, and by which CRLs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    pub(crate) now: UnixTime,
+    /// Whether CRLs that are past their nextUpdate are taken.
+    pub(crate) overdue_crls: bool,
 }
 
 /// What metrics and `/status` tell of one CRL.
@@ -139,11 +148,11 @@ impl Revocation {
         self.crls.iter().map(|crl| &crl.info)
     }
 
-    /// Checks the certificates of a path, each with its issuer, leaf first; `now` is in Unix seconds.
+    /// Checks the certificates of a path, each with its issuer, leaf first.
     pub(crate) fn check_path<'c>(
         &self,
         links: impl Iterator<Item = (&'c Certificate<'c>, &'c Certificate<'c>)>,
-        now: i64,
+        moment: Moment,
     ) -> Result<(), VerifyError> {
         if self.crls.is_empty() {
             return Ok(());
@@ -153,7 +162,7 @@ impl Revocation {
             RevocationScope::Chain => usize::MAX,
         };
         for (subject, issuer) in links.take(depth) {
-            self.check(subject, issuer, now)?;
+            self.check(subject, issuer, moment)?;
         }
         Ok(())
     }
@@ -172,7 +181,8 @@ impl Revocation {
         indices.into_iter().flatten().filter_map(|&index| self.crls.get(index))
     }
 
-    fn check(&self, subject: &Certificate<'_>, issuer: &Certificate<'_>, now: i64) -> Result<(), VerifyError> {
+    fn check(&self, subject: &Certificate<'_>, issuer: &Certificate<'_>, moment: Moment) -> Result<(), VerifyError> {
+        let now = unix(moment.now);
         let mut known = false;
         let mut unknown = Unknown::Absent;
         for crl in self.of_issuer(subject) {
@@ -184,7 +194,7 @@ impl Revocation {
                 return Err(revoked(subject, crl));
             } else if !crl.covers(subject) {
                 unknown = unknown.max(Unknown::OtherPoint);
-            } else if let Some(next) = crl.info.next_update.filter(|&next| now > next) {
+            } else if let Some(next) = crl.info.next_update.filter(|&next| now > next && !moment.overdue_crls) {
                 unknown = unknown.max(Unknown::Stale(next));
             } else if now < crl.info.this_update {
                 unknown = unknown.max(Unknown::Early(crl.info.this_update));

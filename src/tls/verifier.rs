@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 
 use super::certificate::{Certificate, algorithms};
 use super::path::{Path, Search, Trusted, check_key_cert_sign, leading_to_trust};
-use super::revocation::{CrlError, CrlInfo, Revocation, RevocationOptions};
+use super::revocation::{CrlError, CrlInfo, Moment, Revocation, RevocationOptions};
 use super::webpki_terms::{ClientPurpose, ours_to_judge, refusal_of};
 use super::{hex, name};
 use crate::reason::Refusal;
@@ -146,7 +146,7 @@ impl ClientVerifier {
             anchors: Vec::new(),
             anchor_entries: Vec::new(),
             revocation,
-            hints: hints(&trusted),
+            hints: trusted.hints(),
             trusted,
         };
         for (index, entry) in trust.certificates.iter().enumerate() {
@@ -169,6 +169,19 @@ impl ClientVerifier {
     /// # Errors
     /// The most telling reason when several apply.
     pub fn verify(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<VerifiedChain, VerifyError> {
+        self.verify_at(chain, Moment { now, overdue_crls: false })
+    }
+
+    /// Judges the chain of a client that was let in, as [`verify`](Self::verify) does, but takes CRLs that are past
+    /// their nextUpdate: nothing is known against who is on none of them.
+    ///
+    /// # Errors
+    /// The most telling reason when several apply.
+    pub fn verify_again(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<VerifiedChain, VerifyError> {
+        self.verify_at(chain, Moment { now, overdue_crls: true })
+    }
+
+    fn verify_at(&self, chain: &[CertificateDer<'_>], moment: Moment) -> Result<VerifiedChain, VerifyError> {
         let Some((leaf, others)) = chain.split_first() else {
             return Err(VerifyError::new(Refusal::NoCertificate, "the client sent no certificate".to_owned()));
         };
@@ -179,7 +192,7 @@ impl ClientVerifier {
         let leaf = Certificate::parse(CertificateDer::from(leaf.as_ref())).map_err(|error| {
             VerifyError::new(Refusal::Malformed, format!("the client's certificate is unusable: {error}"))
         })?;
-        self.judge(&leaf, others, now).map_err(|error| error.about(&leaf))
+        self.judge(&leaf, others, moment).map_err(|error| error.about(&leaf))
     }
 
     /// The CRLs, in the order in which they were given.
@@ -201,9 +214,9 @@ impl ClientVerifier {
         &self,
         leaf: &Certificate<'_>,
         others: &[CertificateDer<'_>],
-        now: UnixTime,
+        moment: Moment,
     ) -> Result<VerifiedChain, VerifyError> {
-        let seconds = unix(now);
+        let seconds = unix(moment.now);
         leaf.check_validity(seconds)?;
         leaf.check_key()?;
         leaf.check_client_usage()?;
@@ -211,14 +224,14 @@ impl ClientVerifier {
         let presented: Vec<Certificate<'_>> =
             others.iter().filter_map(|der| Certificate::parse(CertificateDer::from(der.as_ref())).ok()).collect();
         if let Some(entry) = self.pin(leaf) {
-            self.check_pin(leaf, &presented, seconds)?;
+            self.check_pin(leaf, &presented, moment)?;
             return Ok(self.accepted(leaf, Found { entry, not_after: leaf.not_after }));
         }
-        let refused = match self.webpki_path(leaf, &presented, now) {
+        let refused = match self.webpki_path(leaf, &presented, moment) {
             Ok(found) => return Ok(self.accepted(leaf, found)),
             Err(error) => error,
         };
-        let search = Search::new(&self.trusted, &presented, seconds, |path: &Path<'_>| self.check_path(path, seconds));
+        let search = Search::new(&self.trusted, &presented, seconds, |path: &Path<'_>| self.check_path(path, moment));
         match search.run(leaf) {
             Ok(path) if ours_to_judge(&refused) => Ok(self.accepted(leaf, Found::of(&path))),
             Err(error) if refusal_of(&refused) != Refusal::NameConstraints => Err(error),
@@ -236,7 +249,12 @@ impl ClientVerifier {
     }
 
     /// The trust store names this very certificate, so only its revocation is left to check.
-    fn check_pin(&self, leaf: &Certificate<'_>, presented: &[Certificate<'_>], now: i64) -> Result<(), VerifyError> {
+    fn check_pin(
+        &self,
+        leaf: &Certificate<'_>,
+        presented: &[Certificate<'_>],
+        moment: Moment,
+    ) -> Result<(), VerifyError> {
         if leaf.is_self_issued() {
             return Ok(());
         }
@@ -245,7 +263,7 @@ impl ClientVerifier {
         let trusted = self.trusted.named(&issuer_name).map(|(_, certificate)| certificate);
         let sent = presented.iter().filter(|certificate| name::canonical(certificate.subject()) == issuer_name);
         match trusted.map(|it| it as &Certificate<'_>).chain(sent).find(|issuer| leaf.check_signature(issuer).is_ok()) {
-            Some(issuer) => self.revocation.check_path(std::iter::once((leaf, issuer)), now),
+            Some(issuer) => self.revocation.check_path(std::iter::once((leaf, issuer)), moment),
             None => Ok(()),
         }
     }
@@ -254,7 +272,7 @@ impl ClientVerifier {
         &self,
         leaf: &Certificate<'_>,
         presented: &[Certificate<'_>],
-        now: UnixTime,
+        moment: Moment,
     ) -> Result<Found, webpki::Error> {
         let found = RefCell::new(None);
         let leaf_der = CertificateDer::from(leaf.der());
@@ -264,11 +282,19 @@ impl ClientVerifier {
         let check = |path: &webpki::VerifiedPath<'_>| {
             let path = self.path_of(path, leaf, presented).ok_or(webpki::Error::UnknownIssuer)?;
             // The search that follows a refusal finds this reason again, with its words.
-            self.check_path(&path, unix(now)).map_err(|_| webpki::Error::CertDistrusted)?;
+            self.check_path(&path, moment).map_err(|_| webpki::Error::CertDistrusted)?;
             found.replace(Some(Found::of(&path)));
             Ok(())
         };
-        end_entity.verify_for_usage(algorithms(), &self.anchors, &others, now, ClientPurpose, None, Some(&check))?;
+        end_entity.verify_for_usage(
+            algorithms(),
+            &self.anchors,
+            &others,
+            moment.now,
+            ClientPurpose,
+            None,
+            Some(&check),
+        )?;
         found.take().ok_or(webpki::Error::UnknownIssuer)
     }
 
@@ -289,11 +315,11 @@ impl ClientVerifier {
     }
 
     /// What a path of webpki or of our own search must satisfy beyond signatures and dates.
-    fn check_path(&self, path: &Path<'_>, now: i64) -> Result<(), VerifyError> {
+    fn check_path(&self, path: &Path<'_>, moment: Moment) -> Result<(), VerifyError> {
         for (_, issuer) in path.links() {
             check_key_cert_sign(issuer)?;
         }
-        self.revocation.check_path(path.links(), now)
+        self.revocation.check_path(path.links(), moment)
     }
 
     fn accepted(&self, leaf: &Certificate<'_>, found: Found) -> VerifiedChain {
@@ -360,23 +386,4 @@ fn describe(alias: Option<String>, certificate: &CertificateDer<'_>) -> Anchor {
     let subject = Certificate::parse(CertificateDer::from(certificate.as_ref()))
         .map_or_else(|_| String::new(), |parsed| name::text(parsed.subject()));
     Anchor { alias, sha256: Sha256::digest(certificate).into(), subject }
-}
-
-/// Java clients choose a certificate by these names, so a pinned certificate adds its issuer's.
-fn hints(trusted: &Trusted) -> Vec<DistinguishedName> {
-    const MAX_NAMES: usize = 64;
-    const MAX_BYTES: usize = 16 * 1024;
-    let mut names: Vec<&[u8]> = Vec::new();
-    for certificate in &trusted.certificates {
-        let issuer = (!certificate.may_anchor()).then(|| certificate.issuer());
-        for name in std::iter::once(certificate.subject()).chain(issuer) {
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-    }
-    if names.len() > MAX_NAMES || names.iter().map(|name| name.len()).sum::<usize>() > MAX_BYTES {
-        return Vec::new();
-    }
-    names.into_iter().map(|name| DistinguishedName::from(name.to_vec())).collect()
 }

@@ -21,7 +21,7 @@ async fn answering() -> Upstream {
 }
 
 async fn start(upstream: &Upstream, keys: &[(&str, &str)]) -> Proxy {
-    let setup = Setup::new(upstream).set("reload.interval", "100ms");
+    let setup = Setup::new(upstream).set("reload.interval", "100ms").set("tls.expiry_warning", "off");
     std::fs::write(setup.directory.path().join("ca.crl"), PKI.crl(1, false)).unwrap();
     Proxy::with(keys.iter().fold(setup, |setup, (key, value)| setup.set(key, value))).await
 }
@@ -60,9 +60,37 @@ async fn a_connection_ends_with_its_certificate() {
 async fn a_margin_ends_it_earlier() {
     let upstream = answering().await;
     let proxy = start(&upstream, &[("tls.expiry_margin", "1h")]).await;
-    let client = connect(&proxy, &PKI.short_lived(Duration::from_secs(3500))).await;
+    let client = connect(&proxy, &PKI.short_lived(Duration::from_secs(3604))).await;
     client.goodbye().await;
     proxy.finish(&["certificate_expired"]).await;
+}
+
+#[tokio::test]
+async fn who_comes_back_with_the_same_certificate_within_the_margin_is_not_cut_again_and_again() {
+    let upstream = answering().await;
+    let proxy = start(&upstream, &[("tls.expiry_margin", "1h")]).await;
+    let mut client = connect(&proxy, &PKI.short_lived(Duration::from_secs(3000))).await;
+    proxy.write("server.pem", &PKI.renewed_server());
+    judged(&proxy, "reload", "kept", 1.0).await;
+    works(&mut client, 1).await;
+    client.hang_up().await;
+    proxy.finish(&["client_closed"]).await;
+}
+
+#[tokio::test]
+async fn a_client_whose_certificate_ends_soon_is_named_once_however_often_it_connects() {
+    let upstream = answering().await;
+    let proxy = start(&upstream, &[("tls.expiry_warning", "2h")]).await;
+    let soon = PKI.short_lived(Duration::from_secs(3600));
+    for who in [&soon, &PKI.bob, &soon] {
+        connect(&proxy, who).await.hang_up().await;
+    }
+    proxy.admin.becomes("zoogate_connections_closed_total{reason=\"client_closed\"}", 3.0).await;
+    let warnings = proxy.take_log("WARN");
+    assert_eq!(warnings.len(), 1, "{warnings:#?}");
+    assert_eq!((&warnings[0]["identity"], &warnings[0]["connections"]), (&"CN=short-lived".into(), &1.into()));
+    assert!(warnings[0]["not_after"].as_str().unwrap().ends_with('Z'), "{warnings:#?}");
+    proxy.finish(&["client_closed"; 3]).await;
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ fn of<'a>(list: &'a Value, key: &str) -> Vec<&'a Value> {
 #[tokio::test]
 async fn client_certificates_come_in_the_order_in_which_they_expire() {
     let upstream = Upstream::start().await;
-    let proxy = Proxy::start(&upstream).await;
+    let proxy = Proxy::with(Setup::new(&upstream).set("tls.expiry_warning", "off")).await;
     let soon = PKI.short_lived(Duration::from_secs(3600));
     let clients = [
         Client::connect(proxy.address, &PKI.alice).await,

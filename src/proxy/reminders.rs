@@ -1,0 +1,136 @@
+//! Who uses a certificate that ends soon: a line in the log for each identity, once a day.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tracing::warn;
+
+use crate::identity::Identity;
+use crate::rfc3339::utc;
+
+/// How often an identity is named, in seconds.
+const EVERY: i64 = 86_400;
+
+/// How many identities are remembered as named. Beyond that, others are not named until a day is over for some.
+const MAX_NAMED: usize = 10_000;
+
+/// The part of a certificate's life that must be left for it to be no news, whatever the threshold: a certificate of
+/// a day is always within a week of its end, and due for renewal at two thirds of its life at the latest.
+const LAST_PART: i64 = 4;
+
+/// Whose certificate is in use.
+#[derive(Clone, Debug)]
+pub(super) struct InUse {
+    pub(super) identity: Identity,
+    /// The certificate's, in hexadecimal.
+    pub(super) serial: String,
+    /// When it began to be valid, in Unix seconds.
+    pub(super) not_before: i64,
+    /// When the first certificate of its path ends, in Unix seconds.
+    pub(super) not_after: i64,
+}
+
+/// Whom the log has named, and when.
+#[derive(Debug)]
+pub(super) struct Reminders {
+    /// In seconds; none is never.
+    threshold: Option<i64>,
+    /// In Unix seconds.
+    named: Mutex<HashMap<Identity, i64>>,
+}
+
+impl Reminders {
+    /// Names those whose certificate ends within `threshold`.
+    pub(super) fn new(threshold: Option<Duration>) -> Self {
+        let seconds = |threshold: Duration| i64::try_from(threshold.as_secs()).unwrap_or(i64::MAX);
+        Self { threshold: threshold.map(seconds), named: Mutex::default() }
+    }
+
+    /// Whether a certificate ends soon. Cheap enough to ask for each connection.
+    pub(super) fn is_soon(&self, certificate: &InUse, now: i64) -> bool {
+        let lifetime = certificate.not_after.saturating_sub(certificate.not_before);
+        self.threshold
+            .is_some_and(|threshold| certificate.not_after.saturating_sub(now) <= threshold.min(lifetime / LAST_PART))
+    }
+
+    /// Names the holder of a certificate that ends soon, unless it was named within a day.
+    pub(super) fn remind(&self, certificate: &InUse, connections: usize, now: i64) {
+        if !self.is_turn(&certificate.identity, now) {
+            return;
+        }
+        warn!(
+            identity = certificate.identity.as_str(),
+            serial = certificate.serial,
+            not_after = utc(certificate.not_after),
+            connections,
+            "a client's certificate ends soon: have it renewed, and the client restarted if it doesn't read it again"
+        );
+    }
+
+    fn is_turn(&self, identity: &Identity, now: i64) -> bool {
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        // A clock that was set back must not silence anyone for longer.
+        let lately = |at: i64| (0..EVERY).contains(&now.saturating_sub(at));
+        if named.get(identity).is_some_and(|&at| lately(at)) {
+            return false;
+        }
+        if named.len() >= MAX_NAMED {
+            named.retain(|_, at| lately(*at));
+        }
+        if named.len() >= MAX_NAMED {
+            return false;
+        }
+        named.insert(identity.clone(), now);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: i64 = 86_400;
+
+    fn identity(name: &str) -> Identity {
+        Identity::new(name.to_owned()).unwrap()
+    }
+
+    fn in_use(not_before: i64, not_after: i64) -> InUse {
+        InUse { identity: identity("CN=a"), serial: "01".to_owned(), not_before, not_after }
+    }
+
+    fn weekly() -> Reminders {
+        Reminders::new(Some(Duration::from_secs(7 * 86_400)))
+    }
+
+    #[test]
+    fn a_certificate_ends_soon_within_the_threshold_or_the_last_quarter_of_a_short_life() {
+        let year = in_use(0, 365 * DAY);
+        assert!(!weekly().is_soon(&year, 357 * DAY));
+        assert!(weekly().is_soon(&year, 358 * DAY));
+        assert!(weekly().is_soon(&year, 366 * DAY), "over, and still in use where nothing is enforced");
+        let day = in_use(0, DAY);
+        assert!(!weekly().is_soon(&day, DAY / 2), "renewal at two thirds of its life is not late");
+        assert!(weekly().is_soon(&day, DAY * 3 / 4));
+        assert!(!Reminders::new(None).is_soon(&year, 366 * DAY), "off");
+    }
+
+    #[test]
+    fn an_identity_is_named_once_a_day() {
+        let reminders = weekly();
+        let turns = [0, 60, DAY - 1, DAY, DAY + 1].map(|now| reminders.is_turn(&identity("CN=a"), now));
+        assert_eq!(turns, [true, false, false, true, false]);
+        assert!(reminders.is_turn(&identity("CN=b"), DAY + 1));
+        assert!(reminders.is_turn(&identity("CN=a"), 5), "the clock was set back");
+    }
+
+    #[test]
+    fn the_named_are_not_remembered_without_end() {
+        let reminders = weekly();
+        let turns = (0..2 * MAX_NAMED).filter(|n| reminders.is_turn(&identity(&format!("CN={n}")), 0)).count();
+        assert_eq!(turns, MAX_NAMED);
+        assert!(reminders.is_turn(&identity("CN=new"), DAY), "yesterday's are forgotten");
+        assert_eq!(reminders.named.lock().unwrap().len(), 1);
+    }
+}
