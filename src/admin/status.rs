@@ -317,6 +317,10 @@ pub struct IdentityStatus {
     pub names_total: usize,
     /// How many connections it has.
     pub connections: u64,
+    /// How many of them have opened a session.
+    pub sessions: u64,
+    /// How many requests it has sent, pings included, since it was without a connection last; counted by certificate.
+    pub requests: u64,
     /// When the first of its certificates in use expires.
     pub not_after: Timestamp,
     /// The TLS versions it uses, each once.

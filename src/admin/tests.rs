@@ -60,6 +60,8 @@ fn sample() -> Status {
         names: vec![format!("CN=app{n}")],
         names_total: 1,
         connections: 100 - n,
+        sessions: 99 - n,
+        requests: 7,
         not_after: Timestamp(1_800_000_000),
         tls_versions: vec!["TLSv1.2", "TLSv1.3"],
     };
@@ -367,6 +369,8 @@ async fn the_status_has_the_documented_shape() {
             "names": ["CN=app0"],
             "names_total": 1,
             "connections": 100,
+            "sessions": 99,
+            "requests": 7,
             "not_after": "2027-01-15T08:00:00Z",
             "tls_versions": ["TLSv1.2", "TLSv1.3"],
         }],

@@ -154,6 +154,8 @@ fn by_identity(present: Vec<Present>) -> Vec<IdentityStatus> {
                 names: Vec::new(),
                 names_total: 0,
                 connections: 0,
+                sessions: 0,
+                requests: 0,
                 not_after,
                 tls_versions: Vec::new(),
             };
@@ -161,6 +163,8 @@ fn by_identity(present: Vec<Present>) -> Vec<IdentityStatus> {
         });
         names.insert(certificate.name);
         identity.connections += certificate.connections as u64;
+        identity.sessions += certificate.sessions as u64;
+        identity.requests += certificate.requests;
         identity.not_after = identity.not_after.min(not_after);
         if !identity.tls_versions.contains(&certificate.tls_version) {
             identity.tls_versions.push(certificate.tls_version);
@@ -246,6 +250,8 @@ mod tests {
             not_after: 7,
             tls_version: "TLSv1.3",
             connections: 1,
+            sessions: 1,
+            requests: 2,
         }
     }
 

@@ -181,7 +181,9 @@ impl Connection<'_> {
     }
 
     fn admitted(&mut self, Recognized { identity, name }: Recognized) -> Option<Place> {
-        self.record.admitted(identity).map(|client| self.gate.roster.enter(client, &name))
+        let place = self.record.admitted(identity).map(|client| self.gate.roster.enter(client, &name))?;
+        self.record.count_requests(place.requests());
+        Some(place)
     }
 
     fn not_owner(&self, authorized: &Authorized, id: i64, refusal: SessionRefusal) -> OpenError {

@@ -1,6 +1,8 @@
 //! The one record of a connection: made at accept, written when the connection ends, whatever ends it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracing::{debug, info};
 
@@ -41,11 +43,21 @@ pub(crate) struct ConnectionRecord {
     client: Option<ClientName>,
     session: Option<Session>,
     traffic: Traffic,
+    /// Where the requests are counted beside those of other connections.
+    requests: Option<Arc<AtomicU64>>,
 }
 
 impl ConnectionRecord {
     pub(crate) fn new(guard: ConnectionGuard, peer: SocketAddr, listener: SocketAddr) -> Self {
-        Self { guard: Some(guard), peer, listener, client: None, session: None, traffic: Traffic::default() }
+        Self {
+            guard: Some(guard),
+            peer,
+            listener,
+            client: None,
+            session: None,
+            traffic: Traffic::default(),
+            requests: None,
+        }
     }
 
     pub(crate) fn authenticated(&mut self, client: ClientName) {
@@ -80,6 +92,19 @@ impl ConnectionRecord {
     /// Who the client is, once its certificate was verified.
     pub(crate) fn client(&self) -> Option<&ClientName> {
         self.client.as_ref()
+    }
+
+    /// From now on requests are counted here too.
+    pub(crate) fn count_requests(&mut self, requests: Arc<AtomicU64>) {
+        self.requests = Some(requests);
+    }
+
+    /// How many requests have come so far.
+    pub(crate) fn requested(&mut self, seen: u64) {
+        if let Some(requests) = &self.requests {
+            requests.fetch_add(seen - self.traffic.requests, Ordering::Relaxed);
+        }
+        self.traffic.requests = seen;
     }
 
     /// What passes, as it passes.

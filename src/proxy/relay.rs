@@ -193,9 +193,8 @@ where
             Err(stopped) => (stopped.passed, Err(stopped.ending)),
         };
         let allowed = passed.output();
-        let traffic = self.record.traffic();
-        traffic.received += allowed.len() as u64;
-        traffic.requests = self.judge.seen;
+        self.record.traffic().received += allowed.len() as u64;
+        self.record.requested(self.judge.seen);
         self.metrics.count_bytes(Peer::Client, Direction::Received, chunk.len() as u64);
         self.metrics.count_bytes(Peer::Upstream, Direction::Sent, allowed.len() as u64);
         self.upstream_deaf = self.to_upstream.push(cx, self.upstream, [allowed]).is_err();

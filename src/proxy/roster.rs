@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::admission::ClientName;
@@ -16,9 +17,16 @@ pub struct Roster {
 #[derive(Debug, Default)]
 struct Lists {
     /// By the certificate's SHA-256.
-    certificates: HashMap<String, Present>,
+    certificates: HashMap<String, InUse>,
     /// The identity of each live session's newest connection, by session id.
     sessions: HashMap<i64, Arc<str>>,
+}
+
+#[derive(Debug)]
+struct InUse {
+    present: Present,
+    /// Counted by its connections as requests pass.
+    requests: Arc<AtomicU64>,
 }
 
 /// A certificate in use.
@@ -38,6 +46,10 @@ pub struct Present {
     pub tls_version: &'static str,
     /// Live connections.
     pub connections: usize,
+    /// How many of them have opened a session.
+    pub sessions: usize,
+    /// Requests of all its connections since it had none last.
+    pub requests: u64,
 }
 
 /// A connection's place in the roster; dropping it gives the place back.
@@ -48,6 +60,7 @@ pub(crate) struct Place {
     /// This connection's own allocation, which tells its session from one that has moved on.
     identity: Arc<str>,
     session: Option<i64>,
+    requests: Arc<AtomicU64>,
 }
 
 impl Roster {
@@ -55,29 +68,40 @@ impl Roster {
     pub(crate) fn enter(self: &Arc<Self>, client: &ClientName, name: &Identity) -> Place {
         let identity = client.identity.as_ref().map(ToString::to_string).unwrap_or_default();
         let mut lists = self.lock();
-        let present = lists.certificates.entry(client.sha256.clone()).or_insert_with(|| Present {
-            identity: identity.clone(),
-            name: name.to_string(),
-            serial: client.serial.clone(),
-            sha256: client.sha256.clone(),
-            not_after: client.not_after,
-            tls_version: client.tls_version,
-            connections: 0,
+        let InUse { present, requests } = lists.certificates.entry(client.sha256.clone()).or_insert_with(|| InUse {
+            present: Present {
+                identity: identity.clone(),
+                name: name.to_string(),
+                serial: client.serial.clone(),
+                sha256: client.sha256.clone(),
+                not_after: client.not_after,
+                tls_version: client.tls_version,
+                connections: 0,
+                sessions: 0,
+                requests: 0,
+            },
+            requests: Arc::default(),
         });
         present.tls_version = client.tls_version;
         present.connections += 1;
+        let requests = Arc::clone(requests);
         drop(lists);
-        Place { roster: Arc::clone(self), sha256: client.sha256.clone(), identity: identity.into(), session: None }
+        let (roster, sha256) = (Arc::clone(self), client.sha256.clone());
+        Place { roster, sha256, identity: identity.into(), session: None, requests }
     }
 
     /// Everyone present, in no order.
     pub fn present(&self) -> Vec<Present> {
-        self.lock().certificates.values().cloned().collect()
+        let told = |InUse { present, requests }: &InUse| Present {
+            requests: requests.load(Ordering::Relaxed),
+            ..present.clone()
+        };
+        self.lock().certificates.values().map(told).collect()
     }
 
     /// When each certificate in use ends, in Unix seconds, in no order.
     pub fn ends(&self) -> Vec<i64> {
-        self.lock().certificates.values().map(|present| present.not_after).collect()
+        self.lock().certificates.values().map(|in_use| in_use.present.not_after).collect()
     }
 
     /// Whose a session is, if it is live here.
@@ -95,7 +119,16 @@ impl Place {
     /// Notes the connection's session.
     pub(crate) fn opened(&mut self, session_id: i64) {
         self.session = Some(session_id);
-        self.roster.lock().sessions.insert(session_id, Arc::clone(&self.identity));
+        let mut lists = self.roster.lock();
+        lists.sessions.insert(session_id, Arc::clone(&self.identity));
+        if let Some(in_use) = lists.certificates.get_mut(&self.sha256) {
+            in_use.present.sessions += 1;
+        }
+    }
+
+    /// Where the connection's requests are counted.
+    pub(crate) fn requests(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.requests)
     }
 }
 
@@ -103,8 +136,10 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut lists = self.roster.lock();
         if let Entry::Occupied(mut entry) = lists.certificates.entry(std::mem::take(&mut self.sha256)) {
-            entry.get_mut().connections -= 1;
-            if entry.get().connections == 0 {
+            let present = &mut entry.get_mut().present;
+            present.connections -= 1;
+            present.sessions -= usize::from(self.session.is_some());
+            if present.connections == 0 {
                 entry.remove();
             }
         }
@@ -146,6 +181,23 @@ mod tests {
         assert_eq!(roster.present().iter().map(|present| present.connections).sum::<usize>(), 2);
         drop((second, other));
         assert!(roster.present().is_empty());
+    }
+
+    #[test]
+    fn sessions_and_requests_are_those_of_all_connections_of_a_certificate() {
+        let roster = Arc::new(Roster::default());
+        let (mut first, mut second) = (enter(&roster, "aa"), enter(&roster, "aa"));
+        first.opened(7);
+        second.opened(8);
+        first.requests().fetch_add(2, Ordering::Relaxed);
+        second.requests().fetch_add(3, Ordering::Relaxed);
+        let told = || roster.present().iter().map(|p| (p.sessions, p.requests)).collect::<Vec<_>>();
+        assert_eq!(told(), [(2, 5)]);
+        drop(first);
+        assert_eq!(told(), [(1, 5)]);
+        drop((second, enter(&roster, "aa")));
+        let _again = enter(&roster, "aa");
+        assert_eq!(told(), [(0, 0)]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::support::pki::PKI;
 use crate::support::proxy::Proxy;
 use crate::support::setup::Setup;
 use crate::support::upstream::Upstream;
+use crate::support::wire::op;
 
 fn of<'a>(list: &'a Value, key: &str) -> Vec<&'a Value> {
     list.as_array().unwrap().iter().map(|entry| &entry[key]).collect()
@@ -45,6 +46,31 @@ async fn client_certificates_come_in_the_order_in_which_they_expire() {
     }
     eventually("nobody", async || proxy.admin.status("").await["client_certificates"] == json!([])).await;
     proxy.finish(&["no_request"; 3]).await;
+}
+
+#[tokio::test]
+async fn an_identity_has_the_sessions_and_requests_of_all_its_connections() {
+    let upstream = Upstream::start().await;
+    let proxy = Proxy::start(&upstream).await;
+    let mut busy = Client::open(proxy.address).await;
+    let mut idle = Client::open(proxy.address).await;
+    let opening = Client::connect(proxy.address, &PKI.alice).await;
+    for xid in 1..=3 {
+        busy.ask(xid, op::GET_DATA, b"/a").await;
+    }
+    idle.ask(1, op::GET_DATA, b"/a").await;
+    proxy.admin.becomes("zoogate_connections{state=\"opening\"}", 1.0).await;
+    let alice = proxy.admin.status("").await["connections_by_identity"][0].clone();
+    assert_eq!([&alice["connections"], &alice["sessions"], &alice["requests"]], [3, 2, 4]);
+    opening.hang_up().await;
+    busy.hang_up().await;
+    let left = async || {
+        let alice = &proxy.admin.status("").await["connections_by_identity"][0];
+        [&alice["connections"], &alice["sessions"], &alice["requests"]] == [1, 1, 4]
+    };
+    eventually("one connection", left).await;
+    idle.hang_up().await;
+    proxy.finish(&["no_request", "client_closed", "client_closed"]).await;
 }
 
 #[tokio::test]
