@@ -1,9 +1,10 @@
-//! The admin address: `/metrics`, `/livez`, `/readyz` and `/status` over HTTP/1.1.
+//! The admin address: a page for people at `/`, `/metrics`, `/livez`, `/readyz` and `/status`, over HTTP/1.1.
 //!
 //! Nothing here changes anything, and nothing shows a secret. One request is answered per connection, within a
 //! deadline; when all places are taken, the oldest connection makes room. A scraper or a probe gets its answer in
 //! milliseconds, so only those lose their place who were sitting on it.
 
+mod overview;
 mod page;
 pub mod status;
 

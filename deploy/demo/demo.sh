@@ -200,6 +200,7 @@ title "Now look for yourself (everything is in target/demo):"
 cat <<TEXT
   target/demo/zkcli alice                               # zkCli.sh as alice; then: getAcl /demo
   target/demo/zkcli bob get /demo                       # Insufficient permission
+  http://127.0.0.1:$admin_port/ in a browser
   curl http://127.0.0.1:$admin_port/status
   curl http://127.0.0.1:$admin_port/metrics
   tail -f target/demo/zoogate.log                       # one record for each connection

@@ -1,22 +1,27 @@
 //! The pages: which path says what.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use askama::Template as _;
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::{Method, Request, Response, StatusCode};
 use prometheus::{TEXT_FORMAT, TextEncoder};
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use super::AdminView;
-use super::status::{Status, StatusQuery};
+use super::overview::{Overview, OverviewQuery, POLICY};
+use super::status::{NotReady, Status, StatusQuery};
 
 const TEXT: &str = "text/plain; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
 
-const INDEX: &str = "zoogate: /metrics /livez /readyz /status\n";
 const NOT_FOUND: &str = "not found; there are / /metrics /livez /readyz /status\n";
 
 /// How many of the costly pages are made at a time. A flood of requests must not take the CPU from clients.
@@ -48,11 +53,14 @@ impl Pages {
             "/metrics" => self.render(TEXT_FORMAT, metrics).await,
             "/livez" => page(StatusCode::OK, TEXT, "ok\n"),
             "/readyz" => self.readiness(),
-            "/status" => match StatusQuery::parse(request.uri().query()) {
+            "/" => match OverviewQuery::parse(request.uri().query()) {
+                Ok(query) => self.overview(query).await,
+                Err(error) => page(StatusCode::BAD_REQUEST, TEXT, format!("{error}\n")),
+            },
+            _ => match StatusQuery::parse(request.uri().query()) {
                 Ok(query) => self.render(JSON, move |view| status(view, query)).await,
                 Err(error) => page(StatusCode::BAD_REQUEST, TEXT, format!("{error}\n")),
             },
-            _ => page(StatusCode::OK, TEXT, INDEX),
         }
     }
 
@@ -61,7 +69,18 @@ impl Pages {
         if reasons.is_empty() {
             return page(StatusCode::OK, TEXT, "ready\n");
         }
-        page(StatusCode::SERVICE_UNAVAILABLE, TEXT, reasons.join("\n") + "\n")
+        let words: String = reasons.iter().map(|reason| format!("{}\n", reason.as_str())).collect();
+        page(StatusCode::SERVICE_UNAVAILABLE, TEXT, words)
+    }
+
+    async fn overview(&self, query: OverviewQuery) -> Response<Full<Bytes>> {
+        let mut answer = self.render(HTML, move |view| overview(view, query)).await;
+        let headers = answer.headers_mut();
+        if let Ok(policy) = HeaderValue::from_str(&POLICY) {
+            headers.insert(CONTENT_SECURITY_POLICY, policy);
+        }
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        answer
     }
 
     /// Makes a page away from the threads that move clients' bytes: with many connections it takes milliseconds.
@@ -101,7 +120,7 @@ fn status(view: &AdminView, query: StatusQuery) -> Result<Vec<u8>, String> {
         #[serde(flatten)]
         status: Status,
     }
-    let not_ready = (view.readiness)();
+    let not_ready: Vec<_> = (view.readiness)().into_iter().map(NotReady::as_str).collect();
     let mut status = (view.status)(query);
     status.cut(query);
     let answer = Answer { ready: not_ready.is_empty(), not_ready, status };
@@ -110,13 +129,21 @@ fn status(view: &AdminView, query: StatusQuery) -> Result<Vec<u8>, String> {
     Ok(body)
 }
 
+fn overview(view: &AdminView, query: OverviewQuery) -> Result<Vec<u8>, String> {
+    let not_ready = (view.readiness)();
+    let status = (view.status)(query.status());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let overview = Overview::new(&not_ready, status, query, i64::try_from(now).unwrap_or(i64::MAX));
+    overview.render().map(String::into_bytes).map_err(|error| error.to_string())
+}
+
 fn page(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // Identities are chosen by clients; no browser may take a page that shows them for HTML.
+    // Identities are chosen by clients; no browser may take one of the other pages that show them for HTML.
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

@@ -12,9 +12,9 @@ use crate::rfc3339::utc;
 /// Makes the status when someone asks. It runs on a thread where it may take a lock for a moment.
 pub type Source = Arc<dyn Fn(StatusQuery) -> Status + Send + Sync>;
 
-/// Tells what stands in the way of serving clients; nothing means ready. The words are those of [`NotReady`]. It runs
-/// for each probe on a thread that also moves clients' bytes, so it must not wait for anything.
-pub type Readiness = Arc<dyn Fn() -> Vec<&'static str> + Send + Sync>;
+/// Tells what stands in the way of serving clients; nothing means ready. It runs for each probe on a thread that also
+/// moves clients' bytes, so it must not wait for anything.
+pub type Readiness = Arc<dyn Fn() -> Vec<NotReady> + Send + Sync>;
 
 /// What stands in the way of serving clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, UpstreamState};
 
 use super::status::{
     CertificateStatus, ClientCertificateStatus, ConnectionCounts, CrlStatus, IdentityStatus, MaterialStatus, NotReady,
@@ -15,13 +15,13 @@ use super::*;
 /// An admin server on loopback, and the strings that steer what it says.
 struct Server {
     address: SocketAddr,
-    not_ready: Arc<Mutex<Vec<&'static str>>>,
+    not_ready: Arc<Mutex<Vec<NotReady>>>,
     asked: Arc<Mutex<Vec<StatusQuery>>>,
     shutdown: CancellationToken,
     task: JoinHandle<()>,
 }
 
-const HOSTILE: &str = "CN=\"</script>\\\n\u{1b}[31m,O=é";
+pub(super) const HOSTILE: &str = "CN=\"</script>\\\n\u{1b}[31m,O=é";
 
 fn start() -> Server {
     start_with(LIMITS)
@@ -54,7 +54,7 @@ fn start_with(limits: Limits) -> Server {
 }
 
 /// A status of 60 identities, whatever was asked for.
-fn sample() -> Status {
+pub(super) fn sample() -> Status {
     let identity = |n: u64| IdentityStatus {
         identity: if n == 0 { HOSTILE.to_owned() } else { format!("CN=app{n}") },
         names: vec![format!("CN=app{n}")],
@@ -222,7 +222,7 @@ async fn metrics_are_prometheus_text() {
 #[tokio::test]
 async fn liveness_is_always_ok() {
     let server = start();
-    *server.not_ready.lock().unwrap() = vec![NotReady::Draining.as_str()];
+    *server.not_ready.lock().unwrap() = vec![NotReady::Draining];
     let answer = server.get("/livez").await;
     assert_eq!((answer.status, &*answer.body), (200, "ok\n"));
 }
@@ -232,7 +232,7 @@ async fn readiness_lists_each_reason_on_its_line() {
     let server = start();
     let ready = server.get("/readyz").await;
     assert_eq!((ready.status, &*ready.body), (200, "ready\n"));
-    *server.not_ready.lock().unwrap() = vec!["draining", "upstream_not_serving"];
+    *server.not_ready.lock().unwrap() = vec![NotReady::Draining, NotReady::Upstream(UpstreamState::NotServing)];
     let not_ready = server.get("/readyz").await;
     assert_eq!((not_ready.status, &*not_ready.body), (503, "draining\nupstream_not_serving\n"));
     assert_eq!(server.request("HEAD", "/readyz").await.status, 503);
@@ -323,7 +323,7 @@ fn refusals_as_documented() -> serde_json::Value {
 #[tokio::test]
 async fn the_status_has_the_documented_shape() {
     let server = start();
-    *server.not_ready.lock().unwrap() = vec!["upstream_unreachable"];
+    *server.not_ready.lock().unwrap() = vec![NotReady::Upstream(UpstreamState::Unreachable)];
     let answer = server.get("/status?limit=1").await;
     assert!(answer.head.contains("content-type: application/json"), "{}", answer.head);
     assert!(answer.head.contains("x-content-type-options: nosniff"), "{}", answer.head);
@@ -585,4 +585,51 @@ async fn costly_pages_are_made_one_at_a_time_even_for_clients_that_are_gone() {
     }
     assert_eq!(pages.answer(&request()).await.status(), 200);
     assert_eq!(*most.lock().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn the_page_for_people_is_html_whatever_the_client_accepts() {
+    let server = start();
+    let answers = [
+        server.raw("GET / HTTP/1.1\r\nhost: admin\r\naccept: application/json\r\n\r\n").await,
+        server.raw("GET / HTTP/1.1\r\nhost: admin\r\naccept: text/html\r\n\r\n").await,
+        server.raw("GET / HTTP/1.1\r\nhost: admin\r\n\r\n").await,
+    ];
+    for answer in answers {
+        let head = answer.to_ascii_lowercase();
+        assert!(head.starts_with("http/1.1 200 ok"), "{head}");
+        assert!(head.contains("content-type: text/html; charset=utf-8"), "{head}");
+        assert!(head.contains("cache-control: no-store") && head.contains("referrer-policy: no-referrer"), "{head}");
+        assert!(answer.ends_with("</html>\n") || answer.ends_with("</html>"));
+    }
+}
+
+#[tokio::test]
+async fn the_page_may_run_nothing_and_fetch_nothing_but_its_own_style() {
+    let server = start();
+    let answer = server.get("/").await;
+    let style = answer.body.split("<style>").nth(1).unwrap().split("</style>").next().unwrap();
+    let hash = base64::Engine::encode(
+        &base64::prelude::BASE64_STANDARD,
+        aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, style.as_bytes()),
+    );
+    let policy = answer.head.lines().find_map(|line| line.strip_prefix("content-security-policy: ")).unwrap();
+    let expected = format!(
+        "default-src 'none'; style-src 'sha256-{}'; img-src data:; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'",
+        hash.to_ascii_lowercase()
+    );
+    assert_eq!(policy, expected);
+    let body = answer.body.replace("xmlns='http://www.w3.org/2000/svg'", "");
+    assert!(![" style=", "://", "src=", "@import", "url("].iter().any(|foreign| body.contains(foreign)));
+}
+
+#[tokio::test]
+async fn the_page_refuses_other_methods_and_queries_that_it_does_not_know() {
+    let server = start();
+    assert_eq!(server.request("POST", "/").await.status, 405);
+    let answer = server.get("/?limit=all").await;
+    assert_eq!(answer.status, 400);
+    assert!(answer.body.contains("limit, a number from 0 to 1000, and pause"), "{}", answer.body);
+    assert!(server.asked.lock().unwrap().is_empty());
 }

@@ -45,7 +45,7 @@ impl View {
         AdminView {
             registry,
             status: Arc::new(move |query| view.status(query)),
-            readiness: Arc::new(move || readiness.not_ready().into_iter().map(NotReady::as_str).collect()),
+            readiness: Arc::new(move || readiness.not_ready()),
         }
     }
 
