@@ -31,7 +31,7 @@ demo: setup-demo ## ZooKeeper behind zoogate on this machine, to look at; Ctrl-C
 	cargo build --locked --bin zoogate
 	deploy/demo/demo.sh
 
-setup: ## what the tests need: Java, ZooKeeper 3.4 to 3.9, Curator, kazoo, the C client, promtool
+setup: ## what the tests need: Java, ZooKeeper 3.4 to 3.9, Curator, kazoo, the C client, promtool, Chromium
 	@tests/setup/setup.sh test
 
 setup-matrix: ## the same with every line of ZooKeeper

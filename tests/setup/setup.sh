@@ -46,9 +46,10 @@ missing_packages() {
   fi
 }
 
+# Installs what the words of its arguments name, if they name anything.
 install_packages() {
   local packages sudo=()
-  read -ra packages <<<"$(missing_packages | tr '\n' ' ')"
+  read -ra packages <<<"${*//$'\n'/ }"
   [ "${#packages[@]}" -gt 0 ] || return 0
   have apt-get || die "these are missing, and there is no apt-get to install them with: ${packages[*]}"
   if [ "$(id -u)" -ne 0 ]; then
@@ -61,6 +62,11 @@ install_packages() {
   "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" \
     >/dev/null || die "apt-get could not install ${packages[*]}; see its message above"
   have_jdk || die "Java 17 or newer is needed; this machine's packages give $(javac -version 2>&1)"
+}
+
+# What the page for people is looked at with: 124 MB to fetch, so neither the demo nor the matrix asks for it.
+browser() {
+  have chromium || [ -x "${CHROMIUM:-}" ] || install_packages chromium
 }
 
 # ── ZooKeeper, from Maven Central ────────────────────────────────────────────────────────────────────────────────
@@ -174,7 +180,8 @@ prometheus() {
 
 case "$purpose" in
   test | matrix)
-    install_packages
+    install_packages "$(missing_packages)"
+    [ "$purpose" = matrix ] || browser
     fetch_zookeepers "${test_versions[@]}"
     [ "$purpose" = test ] || fetch_zookeepers "${matrix_versions[@]}"
     provider_jar
@@ -186,7 +193,7 @@ case "$purpose" in
     prometheus
     ;;
   demo)
-    install_packages
+    install_packages "$(missing_packages)"
     fetch_zookeeper 3.9.5
     python_client
     ;;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::pki::Pki;
-use super::{free_address, set_up, wait_for};
+use super::{free_address, run, set_up, wait_for};
 
 /// The server's network layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,6 +179,11 @@ impl ZooKeeper {
     /// All that the server has logged.
     pub fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    /// Stops it so that its connections stay and nothing is answered any more.
+    pub fn freeze(&self) {
+        run(Command::new("kill").arg("-STOP").arg(self.child.id().to_string()));
     }
 
     /// Kills the server, as a crash would.
