@@ -80,7 +80,18 @@ impl Admin {
         // A restart must not wait for the last process' connections to be forgotten.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
-        let listener = socket.listen(BACKLOG)?;
+        Self::on(socket.listen(BACKLOG)?)
+    }
+
+    /// Takes over a socket that listens and does not block. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// If the system has lost it.
+    pub fn adopt(listener: std::net::TcpListener) -> io::Result<Self> {
+        Self::on(TcpListener::from_std(listener)?)
+    }
+
+    fn on(listener: TcpListener) -> io::Result<Self> {
         let address = listener.local_addr()?;
         Ok(Self { listener, address, limits: LIMITS })
     }

@@ -1,10 +1,11 @@
 //! The composition root: loads everything, binds everything, then serves until it is told to stop.
 
+mod announce;
 pub mod process;
 mod view;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -17,14 +18,18 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::admin::Admin;
-use crate::config::{self, Config};
+use crate::config::{self, Config, ListenAddress};
 use crate::metrics::Metrics;
 use crate::proxy::{self, Bounds, Dialer, Gate, Health, Liveness, Revalidation, Settings, X509Auth};
 use crate::reload::{Contents, Reloader};
 use crate::shutdown::Drain;
 use crate::snapshot::{LoadProblem, Snapshot};
+use crate::systemd::{Notifier, PassedSockets, ServiceManager, SocketError, Watchdog};
 use crate::zk::four_letter_word::FourLetterWord;
+use announce::Announcer;
 use view::View;
+
+pub use announce::Reload;
 
 /// How long connections may take to notice that they are forced to end.
 const FORCED: Duration = Duration::from_secs(2);
@@ -41,6 +46,8 @@ pub struct App {
     reloader: Reloader,
     reload: Arc<Notify>,
     drain: Drain,
+    notifier: Arc<Notifier>,
+    watchdog: Option<Watchdog>,
 }
 
 /// The addresses that are held; of interest where the configuration says port 0.
@@ -68,6 +75,9 @@ pub enum StartError {
         /// The system's answer.
         error: io::Error,
     },
+    /// The service manager passes other sockets than the configuration wants.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
     /// A metric is registered twice; a defect.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -82,7 +92,7 @@ impl App {
     ///
     /// # Errors
     /// See [`StartError`]; nothing is held then.
-    pub fn build(config: Config) -> Result<Self, StartError> {
+    pub fn build(config: Config, service_manager: ServiceManager) -> Result<Self, StartError> {
         // Before the files are loaded, so that a change in between is one.
         let contents = Contents::read(&config);
         let snapshot = Arc::new(Snapshot::load(&config, UnixTime::now()).map_err(StartError::Load)?);
@@ -93,22 +103,48 @@ impl App {
         for warning in snapshot.tls.warnings() {
             warn!("{warning}");
         }
-        let listeners = bind_all(&config.listen)?;
-        let admin = config.admin.address.map(bind_admin).transpose()?;
+        let ServiceManager { mut sockets, notifier, watchdog } = service_manager;
+        let listeners = bind_all(&config.listen, &mut sockets)?;
+        let admin = config.admin.address.as_ref().map(|address| bind_admin(address, &mut sockets)).transpose()?;
+        sockets.finish()?;
         let drain = Drain::new(config.shutdown.grace);
         let (snapshots, current) = watch::channel(snapshot);
         let shared = (Arc::clone(&metrics), drain.clone());
-        let gate = Arc::new(Gate::new(settings(&config), dialer(&config.upstream), current.clone(), shared));
+        let gate = Arc::new(Gate::new(
+            settings(&config, own_port(&listeners)),
+            dialer(&config.upstream),
+            current.clone(),
+            shared,
+        ));
         let roster = gate.roster();
         metrics.client_certificates_from(move || roster.ends());
         let reloader = Reloader::new(config.clone(), contents, snapshots, Arc::clone(&metrics));
-        let reload = Arc::default();
-        Ok(Self { config, gate, listeners, admin, registry, metrics, snapshots: current, reloader, reload, drain })
+        let (reload, notifier) = (Arc::default(), Arc::new(notifier));
+        let snapshots = current;
+        let app = Self {
+            config,
+            gate,
+            listeners,
+            admin,
+            registry,
+            metrics,
+            snapshots,
+            reloader,
+            reload,
+            drain,
+            notifier,
+            watchdog,
+        };
+        Ok(app)
     }
 
-    /// Notify it to have the files looked at now, and to hear of the result in the log.
-    pub fn reload(&self) -> Arc<Notify> {
-        Arc::clone(&self.reload)
+    /// For whoever wants the files to be looked at now.
+    pub fn reload(&self) -> Reload {
+        Reload {
+            asked: Arc::clone(&self.reload),
+            reports: self.reloader.report(),
+            notifier: Arc::clone(&self.notifier),
+        }
     }
 
     /// The addresses that are held.
@@ -138,21 +174,34 @@ impl App {
             roster: self.gate.roster(),
             refusals: self.gate.refusals(),
             reload: self.reloader.report(),
-            snapshots: self.snapshots,
-            health: healths,
+            snapshots: self.snapshots.clone(),
+            health: healths.clone(),
             listening: Arc::clone(&listening),
+            drain: self.drain.clone(),
+        };
+        let announcer = Announcer {
+            notifier: Arc::clone(&self.notifier),
+            health: healths,
+            reports: self.reloader.report(),
+            snapshots: self.snapshots,
             drain: self.drain.clone(),
         };
         let admin = self
             .admin
             .map(|admin| tokio::spawn(admin.serve(Arc::new(view.into_admin(self.registry)), admin_done.clone())));
         let probing = tokio::spawn(watch_upstream(self.config.upstream.clone(), Arc::clone(&self.metrics), health));
-        let reloading = tokio::spawn(self.reloader.run(self.config.reload.interval, self.reload));
         let accepting = self.gate.open(self.listeners)?;
+        // Not before: whoever asked for a reload hears that it is ready.
+        let reloading = tokio::spawn(self.reloader.run(self.config.reload.interval, self.reload));
         listening.store(true, Ordering::Release);
         info!(listeners = ?bound.listeners, admin = ?bound.admin, upstream = %self.config.upstream.address, "serving");
+        tokio::spawn(announcer.run());
+        if let Some(watchdog) = self.watchdog {
+            let (pulse, notifier) = (self.gate.pulse(), Arc::clone(&self.notifier));
+            tokio::spawn(announce::feed(watchdog, pulse, notifier, self.drain.clone()));
+        }
 
-        stop(&self.drain, &self.config.shutdown, &mut stops).await;
+        stop(&self.drain, &self.config.shutdown, &self.notifier, &mut stops).await;
 
         probing.abort();
         reloading.abort();
@@ -168,8 +217,14 @@ impl App {
 }
 
 /// Waits for the wish to stop, then goes through the phases of the drain.
-async fn stop(drain: &Drain, shutdown: &config::Shutdown, stops: &mut mpsc::Receiver<&'static str>) {
+async fn stop(
+    drain: &Drain,
+    shutdown: &config::Shutdown,
+    notifier: &Notifier,
+    stops: &mut mpsc::Receiver<&'static str>,
+) {
     let signal = next(stops).await;
+    notifier.stopping("stopping: live connections are closed between requests");
     info!(signal, delay = ?shutdown.delay, grace = ?shutdown.grace, "stopping: not ready any more");
     drain.stop();
     let hurried = tokio::select! {
@@ -227,22 +282,57 @@ async fn watch_upstream(
     }
 }
 
-fn bind_all(listen: &config::Listen) -> Result<Vec<TcpListener>, StartError> {
-    let bind = |address: &SocketAddr| {
-        proxy::listen(*address, listen.backlog).map_err(|error| StartError::Bind {
-            key: "listen.address",
-            address: *address,
-            error,
-        })
-    };
-    listen.addresses.iter().map(bind).collect()
+fn bind_all(listen: &config::Listen, sockets: &mut PassedSockets) -> Result<Vec<TcpListener>, StartError> {
+    const KEY: &str = "listen.address";
+    let mut listeners = Vec::new();
+    for address in &listen.addresses {
+        match address {
+            ListenAddress::Socket(address) => {
+                let bound = proxy::listen(*address, listen.backlog);
+                listeners.push(bound.map_err(|error| StartError::Bind { key: KEY, address: *address, error })?);
+            }
+            ListenAddress::Passed(name) => {
+                for socket in sockets.take(KEY, name)? {
+                    listeners.push(adopt(KEY, socket, TcpListener::from_std)?);
+                }
+            }
+        }
+    }
+    Ok(listeners)
 }
 
-fn bind_admin(address: SocketAddr) -> Result<Admin, StartError> {
-    Admin::bind(address).map_err(|error| StartError::Bind { key: "admin.address", address, error })
+fn bind_admin(address: &ListenAddress, sockets: &mut PassedSockets) -> Result<Admin, StartError> {
+    const KEY: &str = "admin.address";
+    match address {
+        ListenAddress::Socket(address) => {
+            Admin::bind(*address).map_err(|error| StartError::Bind { key: KEY, address: *address, error })
+        }
+        ListenAddress::Passed(name) => adopt(KEY, sockets.take_one(KEY, name)?, Admin::adopt),
+    }
 }
 
-fn settings(config: &Config) -> Settings {
+/// Puts a socket that was passed into use.
+fn adopt<T>(
+    key: &'static str,
+    socket: net::TcpListener,
+    into: impl FnOnce(net::TcpListener) -> io::Result<T>,
+) -> Result<T, StartError> {
+    let address = socket.local_addr();
+    let bind = |error| StartError::Bind { key, address: SocketAddr::from(([0; 4], 0)), error };
+    let address = address.map_err(bind)?;
+    into(socket).map_err(|error| StartError::Bind { key, address, error })
+}
+
+/// The port that clients know, where the configuration does not say.
+fn own_port(listeners: &[TcpListener]) -> u16 {
+    listeners.first().and_then(|listener| listener.local_addr().ok()).map_or(0, |own| own.port())
+}
+
+fn settings(config: &Config, own_port: u16) -> Settings {
+    let mut advertise = config.ensemble.clone();
+    if let Some(unknown) = advertise.as_mut().filter(|advertise| advertise.port == 0) {
+        unknown.port = own_port;
+    }
     let words = config.four_letter_words.allow.iter();
     Settings {
         connections: config.limits.connections,
@@ -255,7 +345,7 @@ fn settings(config: &Config) -> Settings {
             x509_auth: x509_auth(config),
             // Each connection's, from its snapshot.
             translate: None,
-            advertise: config.ensemble.clone().map(Arc::new),
+            advertise: advertise.map(Arc::new),
         },
         words: words.filter_map(|word| word.parse::<FourLetterWord>().ok()).collect(),
         client_liveness: liveness(config.listen.tcp),

@@ -16,14 +16,13 @@ mod value;
 use std::{
     env, fs,
     io::Read,
-    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 pub use keys::{KEYS, Key, KeyDefault};
 pub use problem::{ConfigError, Problem};
-pub use value::UpstreamAddress;
+pub use value::{ListenAddress, UpstreamAddress};
 
 use crate::{
     credential::DigestAlgorithm,
@@ -74,7 +73,7 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
     /// At least one, no two of which overlap. Port 0 lets the kernel choose.
-    pub addresses: Vec<SocketAddr>,
+    pub addresses: Vec<ListenAddress>,
     /// Connections that the kernel queues.
     pub backlog: u32,
     /// Socket options of accepted connections.
@@ -304,7 +303,7 @@ pub struct Shutdown {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
     /// Where, if at all.
-    pub address: Option<SocketAddr>,
+    pub address: Option<ListenAddress>,
 }
 
 /// `log`: how to log.

@@ -28,6 +28,7 @@ pub mod config;
 pub mod metrics;
 pub mod shutdown;
 pub mod store;
+pub mod systemd;
 pub mod telemetry;
 pub mod tls;
 

@@ -37,6 +37,7 @@ use ownership::Passwords;
 
 pub use chains::Revalidation;
 pub use health::{Health, ask, probe};
+pub use listener::Pulse;
 pub use record::ACCESS;
 pub use refusals::{Refusals, RefusedClient};
 pub use relay::{Bounds, X509Auth};
@@ -77,6 +78,7 @@ pub struct Gate {
     drain: Drain,
     notices: Notices,
     passwords: Passwords,
+    pulse: Arc<Pulse>,
 }
 
 impl Gate {
@@ -99,6 +101,7 @@ impl Gate {
             drain,
             notices: Notices::new(),
             passwords: Passwords::default(),
+            pulse: Arc::default(),
         }
     }
 
@@ -110,6 +113,11 @@ impl Gate {
     /// Who was not let in lately.
     pub fn refusals(&self) -> Arc<Refusals> {
         Arc::clone(&self.refusals)
+    }
+
+    /// Whether it accepts connections.
+    pub fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
     }
 
     /// Accepts connections on every listener until the drain begins.

@@ -50,6 +50,8 @@ pub struct Report {
     pub problem: Option<Problem>,
     /// What of the configuration has changed without effect.
     pub needs_restart: Vec<&'static str>,
+    /// How often somebody has asked and was answered.
+    pub answered: u64,
 }
 
 /// Why the files on the disk can't be used.
@@ -103,6 +105,7 @@ impl Reloader {
             loaded: loaded.0.keys().map(|material| (*material, now)).collect(),
             problem: None,
             needs_restart: Vec::new(),
+            answered: 0,
         });
         Self { config, snapshots, metrics, seen: loaded.clone(), loaded, trouble: None, report }
     }
@@ -128,6 +131,9 @@ impl Reloader {
             // Reading and checking takes a while where CRLs are large; connections must not wait for it.
             let looked = tokio::task::spawn_blocking(move || {
                 self.look(asked);
+                if asked {
+                    self.report.send_modify(|report| report.answered += 1);
+                }
                 self
             });
             match looked.await {

@@ -79,6 +79,11 @@ impl Drain {
         self.0.closes.load(Ordering::Acquire)
     }
 
+    /// Waits for phase 1.
+    pub async fn stopping(&self) {
+        self.0.stopping.cancelled().await;
+    }
+
     /// Waits for phase 2.
     pub async fn closing(&self) {
         self.0.closing.cancelled().await;

@@ -4,14 +4,15 @@
 use std::{
     collections::BTreeMap,
     env, fs,
-    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
 
 use proptest::{prelude::*, proptest};
-use zoogate::config::{Config, ConfigError, Inject, KEYS, KeyDefault, Revocation, RevocationPolicy, UpstreamSource};
+use zoogate::config::{
+    Config, ConfigError, Inject, KEYS, KeyDefault, ListenAddress, Revocation, RevocationPolicy, UpstreamSource,
+};
 use zoogate::identity::mapping::{AnchorRef, Mapping};
 use zoogate::identity::{Identity, Source};
 
@@ -67,7 +68,7 @@ fn every_bad_file_is_refused_with_all_its_problems_and_their_lines() {
 #[test]
 fn the_smallest_file_is_enough_and_defaults_are_careful() {
     let config = parse(SMALLEST).unwrap();
-    assert_eq!(config.listen.addresses, ["0.0.0.0:2281".parse::<SocketAddr>().unwrap()]);
+    assert_eq!(config.listen.addresses, [ListenAddress::Socket("0.0.0.0:2281".parse().unwrap())]);
     assert_eq!(config.listen.backlog, 1024);
     assert_eq!(config.listen.tcp.keepalive, Some(Duration::from_secs(60)));
     assert_eq!(config.upstream.address.to_string(), "127.0.0.1:2181");
@@ -81,7 +82,7 @@ fn the_smallest_file_is_enough_and_defaults_are_careful() {
     assert_eq!(config.limits.frame, 1024 * 1024 + 1024);
     assert_eq!(config.four_letter_words.allow, ["ruok", "srvr", "isro"]);
     assert_eq!(config.shutdown.delay, Duration::ZERO);
-    assert_eq!(config.admin.address, Some("127.0.0.1:9281".parse().unwrap()));
+    assert_eq!(config.admin.address, Some(ListenAddress::Socket("127.0.0.1:9281".parse().unwrap())));
     assert!(config.runtime.workers >= 1);
 }
 
@@ -121,8 +122,26 @@ fn systemds_credentials_are_found_where_the_environment_says() {
 #[test]
 fn a_list_and_a_single_address_are_both_fine() {
     let config = parse(&SMALLEST.replace("'0.0.0.0:2281'", "['10.0.0.1:2281', '[fd00::1]:2281']")).unwrap();
-    let addresses: Vec<String> = config.listen.addresses.iter().map(SocketAddr::to_string).collect();
+    let addresses: Vec<String> = config.listen.addresses.iter().map(ListenAddress::to_string).collect();
     assert_eq!(addresses, ["10.0.0.1:2281", "[fd00::1]:2281"]);
+}
+
+#[test]
+fn a_socket_of_the_service_manager_is_named() {
+    let text = SMALLEST.replace("'0.0.0.0:2281'", "['fd:tls', '10.0.0.1:2281']");
+    let config = parse(&format!("{text}admin: {{ address: 'fd:admin' }}\n")).unwrap();
+    let passed = |name: &str| ListenAddress::Passed(name.to_owned());
+    assert_eq!(config.listen.addresses, [passed("tls"), ListenAddress::Socket("10.0.0.1:2281".parse().unwrap())]);
+    assert_eq!(config.admin.address, Some(passed("admin")));
+    for wrong in ["'fd:'", "'fd:a:b'", "'fd:a b'", "'fd:ä'"] {
+        let problems = parse(&SMALLEST.replace("'0.0.0.0:2281'", wrong)).unwrap_err().to_string();
+        assert!(problems.contains("FileDescriptorName="), "{wrong}: {problems}");
+    }
+    let twice = parse(&SMALLEST.replace("'0.0.0.0:2281'", "['fd:tls', 'fd:tls']")).unwrap_err().to_string();
+    assert!(twice.contains("is covered by"), "{twice}");
+    let both = format!("{}admin: {{ address: 'fd:tls' }}\n", SMALLEST.replace("'0.0.0.0:2281'", "'fd:tls'"));
+    let both = parse(&both).unwrap_err().to_string();
+    assert!(both.contains("`fd:tls` is taken by `listen.address: fd:tls`"), "{both}");
 }
 
 #[test]

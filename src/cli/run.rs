@@ -1,17 +1,17 @@
 //! `zoogate run`.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tracing::info;
 
 use super::{ConfigArgs, Exit, complain, files};
-use crate::app::{App, StartError, process};
+use crate::app::{App, Reload, StartError, process};
 use crate::config::Config;
 use crate::shutdown::StopSignals;
+use crate::systemd::ServiceManager;
 use crate::telemetry;
 
 pub(super) fn run(args: &ConfigArgs) -> Exit {
@@ -24,23 +24,28 @@ pub(super) fn run(args: &ConfigArgs) -> Exit {
     }
     process::forbid_core_dumps();
     process::raise_open_files(config.limits.connections);
+    let service_manager = match ServiceManager::from_environment() {
+        Ok(service_manager) => service_manager,
+        Err(error) => return complain(&error, Exit::Configuration),
+    };
     let runtime = Builder::new_multi_thread().worker_threads(config.runtime.workers).enable_all().build();
     match runtime {
-        Ok(runtime) => runtime.block_on(serve(config, &args.config)),
+        Ok(runtime) => runtime.block_on(serve(config, &args.config, service_manager)),
         Err(error) => complain(&format!("can't start threads: {error}"), Exit::Internal),
     }
 }
 
-async fn serve(config: Config, path: &Path) -> Exit {
+async fn serve(config: Config, path: &Path, service_manager: ServiceManager) -> Exit {
     // Before anything else: a signal that comes during the start must not kill the process half-way.
     let (stops, wishes) = mpsc::channel(2);
     let hangups = match forward_signals(stops) {
         Ok(hangups) => hangups,
         Err(error) => return complain(&format!("can't handle signals: {error}"), Exit::Internal),
     };
-    let app = match App::build(config) {
+    let app = match App::build(config, service_manager) {
         Ok(app) => app,
         Err(StartError::Load(problems)) => return files::complain_in(path, &problems),
+        Err(error @ StartError::Socket(_)) => return complain(&error, Exit::Configuration),
         Err(error @ (StartError::Bind { .. } | StartError::Metrics(_))) => return complain(&error, Exit::Internal),
     };
     tokio::spawn(forward_hangups(hangups, app.reload()));
@@ -58,9 +63,9 @@ fn forward_signals(stops: mpsc::Sender<&'static str>) -> std::io::Result<Signal>
     Ok(hangups)
 }
 
-async fn forward_hangups(mut hangups: Signal, reload: Arc<Notify>) {
+async fn forward_hangups(mut hangups: Signal, mut reload: Reload) {
     while hangups.recv().await.is_some() {
         info!("SIGHUP: looking at the files");
-        reload.notify_one();
+        reload.now().await;
     }
 }

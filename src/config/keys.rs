@@ -39,7 +39,7 @@ use self::KeyDefault::{Depends, Required, Unset, Written};
 
 /// Every key, in the order of the documentation. `docs/configuration.md` has one row for each.
 pub const KEYS: &[Key] = &[
-    key("listen.address", Required, "where clients connect: `host:port` with an IP address, or a list of them"),
+    key("listen.address", Required, "where clients connect: IP address and port, or `fd:NAME`, or a list of them"),
     key("listen.backlog", Written("1024"), "connections that the kernel queues before they are accepted"),
     key("listen.keepalive", Written("60s"), "idle time before TCP probes a client; `off` never does"),
     key("listen.user_timeout", Written("30s"), "unacknowledged data to a client for this long ends the connection"),
@@ -138,7 +138,11 @@ pub const KEYS: &[Key] = &[
     key("four_letter_words.allow", Written("[ruok, srvr, isro]"), "words that are passed on, after the TLS handshake"),
     key("shutdown.delay", Written("0s"), "from the stop signal, and not ready, to the end of accepting"),
     key("shutdown.grace", Written("30s"), "time over which live connections are closed, between requests"),
-    key("admin.address", Written("127.0.0.1:9281"), "metrics, probes and status over HTTP; `none` for no such port"),
+    key(
+        "admin.address",
+        Written("127.0.0.1:9281"),
+        "metrics, probes and status over HTTP, or `fd:NAME`; `none`: nowhere",
+    ),
     key("log.format", Written("auto"), "`text`, `json`, or `auto`: text on a terminal, else JSON"),
     key("log.level", Written("info"), "`error`, `warn`, `info`, `debug`, `trace`, or a filter; `RUST_LOG` wins"),
     key("reload.interval", Written("5s"), "how often files are looked at for changes; `off`: only on SIGHUP"),

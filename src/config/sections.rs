@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, thread, time::D
 
 use super::{
     Acl, Admin, ClientAuth, ClientX509, Config, ConfigError, FourLetterWords, Identity, Inject, KeyStoreFiles, Limits,
-    Listen, Log, Problem, Reload, Revocation, RevocationPolicy, Runtime, Session, Shutdown, Tcp, Tls, TrustStoreFiles,
-    Upstream, UpstreamAddress, UpstreamSource,
+    Listen, ListenAddress, Log, Problem, Reload, Revocation, RevocationPolicy, Runtime, Session, Shutdown, Tcp, Tls,
+    TrustStoreFiles, Upstream, UpstreamAddress, UpstreamSource,
     names::Names,
     raw,
     reader::{Origin, Reader},
@@ -71,14 +71,14 @@ pub(super) fn read(text: &str, origin: &Origin) -> Result<Config, ConfigError> {
 
 /// The addresses, which must not get in each other's way.
 struct Addresses {
-    listen: Option<Vec<SocketAddr>>,
+    listen: Option<Vec<ListenAddress>>,
     upstream: Option<UpstreamAddress>,
-    admin: Option<Option<SocketAddr>>,
+    admin: Option<Option<ListenAddress>>,
 }
 
 impl Addresses {
     fn read(r: &mut Reader<'_>) -> Self {
-        let listen = match r.list("listen.address", value::socket_address) {
+        let listen = match r.list("listen.address", value::listen_address) {
             Some(Some(addresses)) if !addresses.is_empty() => Some(addresses),
             Some(_) => {
                 r.problem("listen.address", "is required: where clients connect, like `0.0.0.0:2281`");
@@ -87,7 +87,7 @@ impl Addresses {
             None => None,
         };
         let upstream = r.value("upstream.address", value::upstream_address);
-        let admin = r.value("admin.address", value::socket_address_or_none);
+        let admin = r.value("admin.address", value::listen_address_or_none);
         let addresses = Self { listen, upstream, admin };
         addresses.check(r);
         addresses
@@ -96,37 +96,38 @@ impl Addresses {
     fn check(&self, r: &mut Reader<'_>) {
         let listen = self.listen.as_deref().unwrap_or_default();
         for (index, address) in listen.iter().enumerate() {
-            if let Some(other) =
-                listen[..index].iter().find(|other| same_family(address, other) && overlap(address, other))
-            {
+            if let Some(other) = listen[..index].iter().find(|other| covered(address, other)) {
                 r.problem("listen.address", format!("`{address}` is covered by `{other}` already"));
             }
         }
-        let admin = self.admin.flatten();
-        if let Some((admin, taken)) = admin.and_then(|a| Some((a, listen.iter().find(|l| overlap(&a, l))?))) {
+        let admin = self.admin.as_ref().and_then(Option::as_ref);
+        if let Some((admin, taken)) = admin.and_then(|a| Some((a, listen.iter().find(|l| overlap(a, l))?))) {
             r.problem("admin.address", format!("`{admin}` is taken by `listen.address: {taken}`"));
         }
         let Some(upstream) = &self.upstream else { return };
-        if let Some(own) = listen.iter().find(|own| leads_to(upstream, own)) {
+        if let Some(own) = listen.iter().filter_map(ListenAddress::socket).find(|own| leads_to(upstream, own)) {
             let message = format!("`{upstream}` is `listen.address: {own}`: zoogate would connect to itself");
             r.problem("upstream.address", message);
         }
-        if admin.is_some_and(|own| leads_to(upstream, &own)) {
+        if admin.and_then(ListenAddress::socket).is_some_and(|own| leads_to(upstream, &own)) {
             r.problem("upstream.address", format!("`{upstream}` is `admin.address`; where does ZooKeeper listen?"));
         }
     }
 }
 
-/// Listeners for clients on IPv6 addresses take no IPv4, so that `0.0.0.0` and `[::]` can be listed together.
-fn same_family(a: &SocketAddr, b: &SocketAddr) -> bool {
-    a.is_ipv4() == b.is_ipv4()
+/// Whether two listeners for clients get in each other's way. Those on IPv6 addresses take no IPv4, so that `0.0.0.0`
+/// and `[::]` can be listed together.
+fn covered(a: &ListenAddress, b: &ListenAddress) -> bool {
+    let is_ipv4 = |address: &ListenAddress| address.socket().map(|socket| socket.is_ipv4());
+    is_ipv4(a) == is_ipv4(b) && overlap(a, b)
 }
 
-/// Whether two sockets can't both be bound. The admin port's `[::]` may stand for IPv4 too.
-fn overlap(a: &SocketAddr, b: &SocketAddr) -> bool {
+/// Whether two sockets can't both be had. The admin port's `[::]` may stand for IPv4 too.
+fn overlap(a: &ListenAddress, b: &ListenAddress) -> bool {
+    let (Some(a), Some(b)) = (a.socket(), b.socket()) else { return a == b };
     let covers =
         |wide: &SocketAddr, narrow: &SocketAddr| wide.ip().is_unspecified() && (wide.is_ipv6() || narrow.is_ipv4());
-    a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || covers(a, b) || covers(b, a))
+    a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || covers(&a, &b) || covers(&b, &a))
 }
 
 /// Whether a connection to the upstream's address would arrive at our own socket, as far as addresses tell.
@@ -139,7 +140,7 @@ fn leads_to(upstream: &UpstreamAddress, own: &SocketAddr) -> bool {
     same_host && upstream.port == own.port()
 }
 
-fn listen(r: &mut Reader<'_>, addresses: Option<Vec<SocketAddr>>) -> Option<Listen> {
+fn listen(r: &mut Reader<'_>, addresses: Option<Vec<ListenAddress>>) -> Option<Listen> {
     let backlog = r.value("listen.backlog", value::integer(1..=65535));
     let tcp = tcp(r, "listen.keepalive", "listen.user_timeout");
     Some(Listen { addresses: addresses?, backlog: backlog?, tcp: tcp? })
@@ -295,7 +296,7 @@ fn ensemble(r: &mut Reader<'_>, listen: Option<&Listen>) -> Option<Option<Advert
         }
     }
     let addresses = ensemble_addresses(r);
-    let own = listen?.addresses.first().map_or(0, SocketAddr::port);
+    let own = listen?.addresses.first().and_then(ListenAddress::socket).map_or(0, |own| own.port());
     let port = port?.map_or(own, |port| u16::try_from(port).unwrap_or(own));
     let addresses = addresses?;
     Some(which?.map(|which| Advertise { which, port, addresses }))

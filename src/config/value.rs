@@ -26,6 +26,34 @@ pub struct UpstreamAddress {
     pub port: u16,
 }
 
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// At an address of this machine.
+    Socket(SocketAddr),
+    /// On every socket of this name that the service manager passes, written `fd:name`.
+    Passed(String),
+}
+
+impl ListenAddress {
+    /// The address, where the configuration has one.
+    pub fn socket(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Socket(address) => Some(*address),
+            Self::Passed(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(address) => address.fmt(f),
+            Self::Passed(name) => write!(f, "fd:{name}"),
+        }
+    }
+}
+
 impl UpstreamAddress {
     /// The IP address, where the host is written as one.
     pub fn ip(&self) -> Option<IpAddr> {
@@ -152,11 +180,28 @@ pub(super) fn socket_address(kind: &Kind, _: &Origin) -> Result<SocketAddr, Stri
     })
 }
 
+/// An address to listen on, or the name of a socket that the service manager passes.
+pub(super) fn listen_address(kind: &Kind, origin: &Origin) -> Result<ListenAddress, String> {
+    match kind {
+        Kind::Text(written) => match written.strip_prefix("fd:") {
+            Some(name) if is_descriptor_name(name) => Ok(ListenAddress::Passed(name.to_owned())),
+            Some(_) => Err("expected `fd:` and the socket's FileDescriptorName=, like `fd:tls`".to_owned()),
+            None => socket_address(kind, origin).map(ListenAddress::Socket),
+        },
+        kind => socket_address(kind, origin).map(ListenAddress::Socket),
+    }
+}
+
+/// What systemd takes for a name (`fdname_is_valid`), without blanks.
+fn is_descriptor_name(name: &str) -> bool {
+    (1..=255).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':')
+}
+
 /// An address to listen on, or `none`.
-pub(super) fn socket_address_or_none(kind: &Kind, origin: &Origin) -> Result<Option<SocketAddr>, String> {
+pub(super) fn listen_address_or_none(kind: &Kind, origin: &Origin) -> Result<Option<ListenAddress>, String> {
     match kind {
         Kind::Text(word) if word == "none" => Ok(None),
-        kind => socket_address(kind, origin).map(Some).map_err(|message| format!("{message}; or `none`")),
+        kind => listen_address(kind, origin).map(Some).map_err(|message| format!("{message}; or `none`")),
     }
 }
 

@@ -8,13 +8,28 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::{Gate, connection};
 use crate::metrics::AcceptError;
 
 /// How long to wait for descriptors when there are none.
 const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// Whether the task that accepts connections moves: it answers, or nobody does.
+#[derive(Debug, Default)]
+pub struct Pulse {
+    asked: Notify,
+    answered: Notify,
+}
+
+impl Pulse {
+    /// Waits until the task has come round once more. For one caller at a time.
+    pub async fn beat(&self) {
+        self.asked.notify_one();
+        self.answered.notified().await;
+    }
+}
 
 /// All listeners. One task accepts for all of them: with one task each, a listener where nobody comes would
 /// hold a permit that another one needs.
@@ -38,6 +53,11 @@ impl Listeners {
             let accepted = tokio::select! {
                 accepted = self.accept(&gate, &places) => accepted,
                 () = gate.drain.closing() => return,
+                // Also where no place is free, and nobody comes.
+                () = gate.pulse.asked.notified() => {
+                    gate.pulse.answered.notify_one();
+                    continue;
+                }
             };
             let Some((stream, ends, permit)) = accepted else { return };
             gate.drain.spawn(connection::serve(Arc::clone(&gate), stream, ends, permit));

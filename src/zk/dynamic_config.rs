@@ -23,7 +23,7 @@ const REPLY_HEADER: usize = 16;
 pub struct Advertise {
     /// Which client parts are replaced.
     pub which: Which,
-    /// The gates' port, beside each server's quorum host.
+    /// The gates' port, beside each server's quorum host; 0 in a configuration is that of the first listener.
     pub port: u16,
     /// Whole addresses for single servers, by their number, whatever their own client parts are.
     pub addresses: BTreeMap<u64, String>,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// Modules by layer, as in `src/lib.rs`; a module imports from lower layers only.
 const LAYERS: &[&[&str]] = &[
     &["credential", "identity", "policy", "reason", "rfc3339", "seal", "secret", "translate", "zk"],
-    &["config", "metrics", "shutdown", "store", "telemetry", "tls"],
+    &["config", "metrics", "shutdown", "store", "systemd", "telemetry", "tls"],
     &["reload", "snapshot"],
     &["proxy"],
     &["admin", "app", "cli"],

@@ -16,4 +16,5 @@ mod relay;
 mod session;
 mod shutdown;
 mod status;
+mod systemd;
 mod words;

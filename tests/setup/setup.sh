@@ -43,6 +43,8 @@ missing_packages() {
   have_venv || echo python3 python3-venv
   if [ "$purpose" != demo ]; then
     [ -e /usr/include/openssl/ssl.h ] || echo libssl-dev
+    have strace || echo strace
+    have systemd-analyze && have systemd-socket-activate || echo systemd
   fi
 }
 

@@ -6,7 +6,7 @@ use tokio::runtime::Builder;
 
 use super::sockets;
 use crate::app;
-use crate::config::{Config, UpstreamSource};
+use crate::config::{Config, ListenAddress, UpstreamSource};
 use crate::metrics::UpstreamState;
 use crate::proxy::{self, Health};
 
@@ -68,7 +68,8 @@ fn way_round(config: &Config) -> Vec<String> {
              sends there is not encrypted; put the gate beside the server, or close the port to all but the gate"
         )];
     }
-    let open = open_sockets(sockets::listening(), address.port, &config.listen.addresses);
+    let own: Vec<_> = config.listen.addresses.iter().filter_map(ListenAddress::socket).collect();
+    let open = open_sockets(sockets::listening(), address.port, &own);
     let warnings = open.into_iter().map(|socket| {
         format!(
             "ZooKeeper's port is open on {socket}: whoever reaches it passes by the gate; set \

@@ -11,6 +11,9 @@ use super::metrics::Admin;
 use super::setup::Setup;
 use super::{eventually, soon};
 
+/// The program.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_zoogate");
+
 /// A running `zoogate run`.
 pub(crate) struct Process {
     /// Where clients connect.
@@ -23,21 +26,26 @@ pub(crate) struct Process {
 impl Process {
     /// Starts it, with at most `descriptors` open files if that is said.
     pub(crate) async fn start(setup: Setup, descriptors: Option<u32>) -> Self {
-        let setup = setup.set("log.format", "json");
-        let path = |name: &str| setup.directory.path().join(name);
-        fs::write(path("zoogate.yaml"), setup.text()).unwrap();
-        let program = env!("CARGO_BIN_EXE_zoogate");
         let mut command = match descriptors {
             Some(limit) => {
                 let mut command = Command::new("prlimit");
-                command.arg(format!("--nofile={limit}:{limit}")).arg(program);
+                command.arg(format!("--nofile={limit}:{limit}")).arg(PROGRAM);
                 command
             }
-            None => Command::new(program),
+            None => Command::new(PROGRAM),
         };
+        command.stdin(Stdio::null());
+        Self::by(setup, command).await
+    }
+
+    /// Starts it by a command that lacks only the program's arguments.
+    pub(crate) async fn by(setup: Setup, mut command: Command) -> Self {
+        let setup = setup.set("log.format", "json");
+        let path = |name: &str| setup.directory.path().join(name);
+        fs::write(path("zoogate.yaml"), setup.text()).unwrap();
         let file = |name: &str| fs::File::create(path(name)).unwrap();
         command.args(["run", "--config"]).arg(path("zoogate.yaml")).env_remove("RUST_LOG");
-        command.stdin(Stdio::null()).stdout(file("stdout")).stderr(file("stderr"));
+        command.stdout(file("stdout")).stderr(file("stderr"));
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let nobody = SocketAddr::from(([0; 4], 0));
         let mut process = Self { address: nobody, admin: Admin(nobody), child, setup };
@@ -57,6 +65,16 @@ impl Process {
         let text = fs::read_to_string(self.setup.directory.path().join("stdout")).unwrap();
         // The last line may be half written.
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// The configuration that it was started with.
+    pub(crate) fn configuration(&self) -> String {
+        self.setup.text()
+    }
+
+    /// Replaces a file that it was started with.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        fs::write(self.setup.directory.path().join(name), text).unwrap();
     }
 
     /// Open files.
@@ -112,6 +130,6 @@ impl Drop for Process {
 
 /// The first address in a text such as `Some(127.0.0.1:2281)`.
 fn address(text: &Value) -> SocketAddr {
-    let text = text.as_str().unwrap().trim_start_matches(|c: char| !c.is_ascii_digit());
+    let text = text.as_str().unwrap().split(", ").next().unwrap().trim_start_matches(|c: char| !c.is_ascii_digit());
     text.trim_end_matches(|c: char| !c.is_ascii_digit()).parse().unwrap()
 }

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use zoogate::app::App;
 use zoogate::config::Config;
+use zoogate::systemd::ServiceManager;
 
 use super::metrics::Admin;
 use super::setup::Setup;
@@ -42,7 +43,7 @@ impl Proxy {
         let log = Log::capture();
         let config = Config::parse(&setup.text(), setup.directory.path(), "test.yaml").expect("a good configuration");
         let upstream = config.upstream.address.to_string().parse().unwrap();
-        let app = App::build(config).expect("a start");
+        let app = App::build(config, ServiceManager::default()).expect("a start");
         let bound = app.bound().unwrap();
         let (stops, wishes) = mpsc::channel(2);
         let running = tokio::spawn(app.run(wishes));
