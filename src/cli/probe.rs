@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::{Exit, ProbeArgs, complain, files, print, text};
+use crate::config::ListenAddress;
 
 /// The most bytes of an answer that are read; those of the gate are below one.
 const ANSWER: usize = 16 * 1024;
@@ -32,11 +33,16 @@ fn admin_address(args: &ProbeArgs) -> Result<SocketAddr, Exit> {
     let Some(path) = &args.config else {
         return Ok(args.admin);
     };
-    let none = || {
-        let message = "admin.address: it is `none`, so there is nobody to ask; give it an address, of loopback perhaps";
-        complain(&format!("{}: {message}", path.display()), Exit::Configuration)
-    };
-    files::load_config(path)?.admin.address.ok_or_else(none)
+    let nowhere = |what: String| complain(&format!("{}: admin.address: {what}", path.display()), Exit::Configuration);
+    match files::load_config(path)?.admin.address {
+        Some(ListenAddress::Socket(address)) => Ok(address),
+        Some(passed @ ListenAddress::Passed(_)) => {
+            Err(nowhere(format!("`{passed}` is a socket of the service manager; say by --admin where it listens")))
+        }
+        None => {
+            Err(nowhere("it is `none`, so there is nobody to ask; give it an address, of loopback perhaps".to_owned()))
+        }
+    }
 }
 
 /// Where a gate that listens on every address can be asked.

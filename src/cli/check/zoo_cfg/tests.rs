@@ -52,7 +52,7 @@ fn the_gate_takes_over_the_port_of_tls_and_zookeeper_is_on_loopback() {
 
 #[test]
 fn the_administration_avoids_ports_that_are_taken() {
-    let admin = |zoo_cfg: &str| config(zoo_cfg, "").admin.address.map(|address| address.port());
+    let admin = |zoo_cfg: &str| config(zoo_cfg, "").admin.address?.socket().map(|address| address.port());
     assert_eq!(admin("clientPort=1"), Some(9281));
     assert_eq!(admin("clientPort=9281"), Some(9282));
     assert_eq!(admin("secureClientPort=9281\nmetricsProvider.httpPort=9282\nadmin.serverPort=9283"), Some(9284));
