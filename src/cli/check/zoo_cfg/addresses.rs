@@ -187,11 +187,12 @@ fn tell_ensemble(plain: &Plain, upstream: SocketAddr, server: (&Settings, &Clien
     if lines.is_empty() {
         return;
     }
-    let mut text = "move the client port of each server in turn to loopback in the dynamic configuration, when every \
-                    client comes through the gates: as an administrator in zkCli.sh, at a server's own port"
+    let mut text = "move the client port to loopback in the dynamic configuration, when every client comes through \
+                    the gates: as ZooKeeper's superuser in zkCli.sh, server by server. Restart each behind it, for \
+                    with Netty it fails to bind the port anew, and has none until then"
         .to_owned();
     if settings.own("clientPort").is_some() {
-        text.push_str(". Then take clientPort and clientPortAddress out of zoo.cfg, where they would contradict it");
+        text.push_str(". Before that, take clientPort and clientPortAddress out of its zoo.cfg: they contradict it");
     }
     page.server(lines.iter().fold(Note::new(text), |note, line| note.line(format!("reconfig -add {line}"))));
 }

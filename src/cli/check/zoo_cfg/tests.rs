@@ -99,7 +99,7 @@ fn what_the_server_must_change_is_told_and_nothing_else() {
     assert!(dynamic.contains("#       reconfig -add server.1=a:1:2:participant;127.0.0.1:2191\n"), "{dynamic}");
     assert!(!dynamic.contains("take clientPort"), "{dynamic}");
     let both = server("server.1=a:1:2;2191\nserver.2=b:1:2;127.0.0.1:2191\nclientPort=2191").expect("an open port");
-    assert!(both.contains("Then take clientPort") && both.contains("server.1=a:1:2;") && !both.contains("server.2"));
+    assert!(both.contains("take clientPort and") && both.contains("server.1=a:1:2;") && !both.contains("server.2"));
     assert_eq!(server("server.1=a:1:2:participant;127.0.0.1:2191\ndataDir=/d"), None);
     assert!(server("clientPort=2181\nclientPortAddress=::1").expect("one source").contains("maxClientCnxns=0"));
     assert_eq!(server("clientPort=2181\nclientPortAddress=::1\nmaxClientCnxns=0"), None);
