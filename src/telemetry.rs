@@ -1,14 +1,24 @@
 //! Logs: one line an event on standard output, as text for people or JSON for machines.
+//!
+//! Nobody who logs waits for whoever reads the log: lines that it does not take in time are lost, counted, and told of.
+
+mod queue;
 
 use std::{
     env,
+    fs::File,
     io::{self, IsTerminal},
+    os::fd::AsFd,
     str::FromStr,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use tracing::Subscriber;
+use queue::Queue;
+use tracing::{Subscriber, warn};
 use tracing_subscriber::{
     EnvFilter,
     filter::LevelFilter,
@@ -58,20 +68,54 @@ pub enum TelemetryError {
     /// The process logs already.
     #[error("logging was started twice")]
     Twice,
+    /// The system gives no descriptor or no thread.
+    #[error("logging can't start: {0}")]
+    System(#[from] io::Error),
+}
+
+/// How long the end of the process waits for whoever reads the log.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Lines that are lost because nobody read them in time, or because writing them failed.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// Logging that goes on. Dropping it writes what still waits, for at most a second, and what is logged later is lost:
+/// whoever runs the program keeps it until everything else has ended.
+#[derive(Debug)]
+#[must_use = "dropping it ends the log"]
+pub struct Logging(Queue);
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        self.0.close(PATIENCE);
+    }
+}
+
+/// How many lines of the log this process has lost.
+pub fn dropped_lines() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
 }
 
 /// Starts logging to standard output, for the whole process. `RUST_LOG` wins over `level`.
 ///
 /// # Errors
-/// A filter that does not parse, or a second call.
-pub fn init(format: LogFormat, level: &str) -> Result<(), TelemetryError> {
+/// A filter that does not parse, a second call, or a system without threads.
+pub fn init(format: LogFormat, level: &str) -> Result<Logging, TelemetryError> {
     let filter = match env::var(FILTER_VARIABLE) {
         Ok(text) if !text.is_empty() => filter(&text).map_err(|error| TelemetryError::Environment(Box::new(error)))?,
         _ => filter(level)?,
     };
-    let terminal = io::stdout().is_terminal();
-    let style = Style::choose(format, terminal);
-    subscriber(style, filter, io::stdout).try_init().map_err(|_| TelemetryError::Twice)
+    let style = Style::choose(format, io::stdout().is_terminal());
+    // Not the standard library's own handle, whose lock a stalled write would hold, and whose buffer hides how much
+    // of a failed one has gone out.
+    let out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let queue = Queue::start(out, &DROPPED, tell_of_loss)?;
+    subscriber(style, filter, queue.clone()).try_init().map_err(|_| TelemetryError::Twice)?;
+    Ok(Logging(queue))
+}
+
+fn tell_of_loss(lines: u64) {
+    warn!(lines, "lines of this log are lost here: they were not read in time, or could not be written");
 }
 
 /// Whether a text is a filter, as `log.level` takes it.

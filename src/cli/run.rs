@@ -12,16 +12,19 @@ use crate::app::{App, Reload, StartError, process};
 use crate::config::Config;
 use crate::shutdown::StopSignals;
 use crate::systemd::ServiceManager;
-use crate::telemetry;
+use crate::telemetry::{self, TelemetryError};
 
 pub(super) fn run(args: &ConfigArgs) -> Exit {
     let config = match files::load_config(&args.config) {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    if let Err(error) = telemetry::init(config.log.format, &config.log.level) {
-        return complain(&error, Exit::Configuration);
-    }
+    // Before the runtime, so that it is dropped after it: the last lines are those of what ends there.
+    let _logging = match telemetry::init(config.log.format, &config.log.level) {
+        Ok(logging) => logging,
+        Err(error @ TelemetryError::System(_)) => return complain(&error, Exit::Internal),
+        Err(error) => return complain(&error, Exit::Configuration),
+    };
     process::forbid_core_dumps();
     process::raise_open_files(config.limits.connections);
     let service_manager = match ServiceManager::from_environment() {

@@ -177,6 +177,11 @@ pub(super) const CRL_NUMBER: Family =
 pub(super) const CRL_ENTRIES: Family =
     Family::new("zoogate_crl_entries", "Certificates that a loaded CRL revokes.").by(CRL_LABELS);
 
+pub(super) const LOG_LINES_DROPPED: Family = Family::new(
+    "zoogate_log_lines_dropped_total",
+    "Lines of the log that were lost because nobody read them in time, or writing them failed.",
+);
+
 pub(super) const PROCESS_CPU: Family =
     Family::new("process_cpu_seconds_total", "User and system CPU time spent, in seconds.");
 pub(super) const PROCESS_RESIDENT_MEMORY: Family =

@@ -1,5 +1,5 @@
-//! What the process itself takes, read from `/proc/self` when a scrape asks. Where there is no `/proc`, nothing is
-//! said.
+//! What the process itself takes, read from `/proc/self` when a scrape asks, and what its log has lost. Where there is
+//! no `/proc`, nothing is said of the former.
 
 use std::fs;
 
@@ -9,8 +9,9 @@ use prometheus::proto::{MetricFamily, MetricType};
 use prometheus::{Registry, Result};
 
 use super::family::{self, Family};
+use crate::telemetry;
 
-const FAMILIES: [&Family; 7] = [
+const FAMILIES: [&Family; 8] = [
     &family::PROCESS_CPU,
     &family::PROCESS_RESIDENT_MEMORY,
     &family::PROCESS_VIRTUAL_MEMORY,
@@ -18,6 +19,7 @@ const FAMILIES: [&Family; 7] = [
     &family::PROCESS_MAX_FDS,
     &family::PROCESS_START_TIME,
     &family::PROCESS_THREADS,
+    &family::LOG_LINES_DROPPED,
 ];
 
 /// The collector.
@@ -58,6 +60,7 @@ impl Collector for Process {
             (GAUGE, number_after(&limits, "Max open files")),
             (GAUGE, sum(self.booted, seconds(START_TIME))),
             (GAUGE, number_after(&status, "Threads:")),
+            (COUNTER, Some(telemetry::dropped_lines() as f64)),
         ];
         let known = FAMILIES.iter().zip(samples);
         known.filter_map(|(family, (kind, value))| Some(family.sample(kind, value?))).collect()

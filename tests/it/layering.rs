@@ -22,6 +22,8 @@ const NEIGHBOURS: &[(&str, &[&str])] = &[
     ("translate", &["credential", "identity", "zk"]),
     // A configuration is checked by those who know what its words mean.
     ("config", &["telemetry"]),
+    // The lines that the log has lost are counted where they are.
+    ("metrics", &["telemetry"]),
     // Stores hold what TLS is made of.
     ("tls", &["store"]),
     // The one writer of snapshots.

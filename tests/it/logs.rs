@@ -1,13 +1,17 @@
-//! Nobody reads the logs any more: the program goes on.
+//! Nobody reads the logs, for a while or any more: the program goes on.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 
 use crate::support::client::Client;
 use crate::support::metrics::Admin;
+use crate::support::pki::PKI;
 use crate::support::setup::Setup;
 use crate::support::soon;
 use crate::support::upstream::Upstream;
@@ -31,20 +35,149 @@ async fn a_closed_log_is_survived() {
     assert!(soon("the end of the process", ended).await.unwrap().success());
 }
 
-/// Starts the program, and closes the pipes of its output once it serves.
-fn start_and_deafen(setup: &Setup) -> (Child, SocketAddr, Admin) {
+#[tokio::test]
+async fn a_stalled_log_stops_nobody_and_its_losses_are_told() {
+    let upstream = Upstream::start().await;
+    let setup = Setup::new(&upstream).set("log.format", "json").set("log.level", "debug");
+    let mut deaf = Deaf::start(&setup);
+    let mut early = Client::open(deaf.address).await;
+    // Far more than a pipe and the queue can hold, by means of a name that fills the access record.
+    let admin = deaf.admin;
+    let dropped = async || admin.metrics().await.of("zoogate_log_lines_dropped_total");
+    let talkative = PKI.named(&"x".repeat(10_000));
+    let mut connections = 1;
+    while connections < 2000 || dropped().await == 0.0 {
+        assert!(connections < 10_000, "nothing is lost?");
+        for _ in 0..50 {
+            drop(TcpStream::connect(deaf.address).await.unwrap());
+        }
+        for _ in 0..20 {
+            drop(Client::connect(deaf.address, &talkative).await);
+        }
+        connections += 70;
+    }
+    early.ask(1, op::GET_DATA, b"/a").await;
+    early.hang_up().await;
+    assert_eq!(deaf.admin.reasons().await.len(), connections);
+    let mut reader = deaf.read();
+    let told = soon("a word of the loss", reader.recv()).await.unwrap();
+    assert_eq!(told["level"], "WARN");
+    // Without connections little is logged, so that nothing more is lost.
+    let total = dropped().await;
+    deaf.terminate();
+    let mut lines = told["lines"].as_f64().unwrap();
+    while let Some(told) = soon("the end of the log", reader.recv()).await {
+        lines += told["lines"].as_f64().unwrap_or_default();
+        if told["message"] == "stopped" {
+            assert_eq!(lines, total);
+            assert!(deaf.end().await.success());
+            return;
+        }
+    }
+    panic!("the log ends before the program");
+}
+
+#[tokio::test]
+async fn a_stalled_log_does_not_keep_the_program_from_ending() {
+    let upstream = Upstream::start().await;
+    let setup = Setup::new(&upstream).set("log.format", "json").set("log.level", "debug");
+    let deaf = Deaf::start(&setup);
+    // More than a pipe holds.
+    for _ in 0..100 {
+        Client::open(deaf.address).await.hang_up().await;
+    }
+    assert_eq!(deaf.admin.reasons().await.len(), 100);
+    let start = Instant::now();
+    deaf.terminate();
+    assert!(deaf.end().await.success());
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_start_that_fails_leaves_a_whole_log() {
+    let upstream = Upstream::start().await;
+    let taken = upstream.address.to_string();
+    let setup = Setup::new(&upstream).set("log.format", "json").set("limits.connections", "1000000");
+    let setup = setup.set("upstream.address", "127.0.0.1:1").set("listen.address", &taken);
+    let output = command(&setup).output().unwrap();
+    assert_eq!(output.status.code(), Some(70));
+    let (log, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(told.contains("listen.address: can't listen on"), "{told}");
+    assert!(log.contains("too few open files"), "{log}");
+    assert!(log.ends_with('\n'), "{log}");
+}
+
+/// A program whose log nobody reads after the line that says where it listens.
+struct Deaf {
+    child: Child,
+    address: SocketAddr,
+    admin: Admin,
+    log: Option<BufReader<ChildStdout>>,
+}
+
+impl Deaf {
+    fn start(setup: &Setup) -> Self {
+        let mut child = command(setup).spawn().unwrap();
+        let mut log = BufReader::new(child.stdout.take().unwrap());
+        let (address, admin) = addresses(&mut log);
+        Self { child, address, admin, log: Some(log) }
+    }
+
+    /// Begins to read: what is told of losses, and the last word.
+    fn read(&mut self) -> mpsc::UnboundedReceiver<Value> {
+        let log = self.log.take().unwrap();
+        let (events, received) = mpsc::unbounded_channel();
+        std::thread::spawn(move || {
+            for line in log.lines() {
+                let event: Value = serde_json::from_str(&line.unwrap()).unwrap();
+                let told = event["message"].as_str().is_some_and(|message| message.contains("are lost here"));
+                if told || event["message"] == "stopped" {
+                    let _ = events.send(event);
+                }
+            }
+        });
+        received
+    }
+
+    fn terminate(&self) {
+        assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());
+    }
+
+    async fn end(mut self) -> ExitStatus {
+        // Its log stays open, and unread, until it has ended.
+        let ended = tokio::task::spawn_blocking(move || {
+            let status = self.child.wait().unwrap();
+            drop(self.log.take());
+            status
+        });
+        soon("the end of the process", ended).await.unwrap()
+    }
+}
+
+fn command(setup: &Setup) -> Command {
     let path = setup.directory.path().join("zoogate.yaml");
     std::fs::write(&path, setup.text()).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_zoogate"));
     command.args(["run", "--config"]).arg(path).env_remove("RUST_LOG").stdin(Stdio::null());
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Starts the program, and closes the pipes of its output once it serves.
+fn start_and_deafen(setup: &Setup) -> (Child, SocketAddr, Admin) {
+    let mut child = command(setup).spawn().unwrap();
     drop(child.stderr.take());
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut events = lines.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    let (address, admin) = addresses(&mut BufReader::new(child.stdout.take().unwrap()));
+    (child, address, admin)
+}
+
+/// Where clients connect and the admin port is, as the log says.
+fn addresses(log: &mut impl BufRead) -> (SocketAddr, Admin) {
+    let mut events = log.lines().map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
     let serving = events.find(|event| event["message"] == "serving").unwrap();
     let address = |field: &str| {
         let text = serving[field].as_str().unwrap().trim_start_matches(|c: char| !c.is_ascii_digit());
         text.trim_end_matches(|c: char| !c.is_ascii_digit()).parse().unwrap()
     };
-    (child, address("listeners"), Admin(address("admin")))
+    (address("listeners"), Admin(address("admin")))
 }

@@ -83,6 +83,11 @@ impl Pki {
         certify(params, &self.issuer)
     }
 
+    /// A certificate of somebody with this name.
+    pub(crate) fn named(&self, name: &str) -> Who {
+        certify(params(name), &self.issuer)
+    }
+
     /// The CA's list of revoked certificates: nobody, or alice.
     pub(crate) fn crl(&self, number: u64, alice: bool) -> String {
         let revoked = RevokedCertParams {
