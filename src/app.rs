@@ -3,6 +3,7 @@
 mod announce;
 pub mod process;
 mod view;
+mod vital;
 
 use std::io;
 use std::net::{self, SocketAddr};
@@ -28,11 +29,15 @@ use crate::systemd::{Notifier, PassedSockets, ServiceManager, SocketError, Watch
 use crate::zk::four_letter_word::FourLetterWord;
 use announce::Announcer;
 use view::View;
+use vital::Vital;
 
 pub use announce::Reload;
 
 /// How long connections may take to notice that they are forced to end.
 const FORCED: Duration = Duration::from_secs(2);
+
+/// The name of the admin server's task.
+const ADMIN: &str = "the admin address";
 
 /// A program that has everything it needs and holds its ports, but accepts nobody yet.
 pub struct App {
@@ -81,6 +86,17 @@ pub enum StartError {
     /// A metric is registered twice; a defect.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
+}
+
+/// The program has ended, and not because it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Serving can't begin.
+    #[error("can't serve: {0}")]
+    Begin(#[from] io::Error),
+    /// A task without which it is of no use has ended; a defect.
+    #[error("the task of {0} has ended by a defect; restart zoogate")]
+    Death(&'static str),
 }
 
 fn lines(problems: &[LoadProblem]) -> String {
@@ -157,11 +173,12 @@ impl App {
     }
 
     /// Serves. Each message of `stops` is a wish to stop, with a name for the log: the first one begins the
-    /// drain, the second one cuts it short. A closed channel is no wish.
+    /// drain, the second one cuts it short. A closed channel is no wish. The death of a task that all depend on
+    /// begins the drain, too.
     ///
     /// # Errors
-    /// If serving can't begin.
-    pub async fn run(self, mut stops: mpsc::Receiver<&'static str>) -> io::Result<()> {
+    /// If serving can't begin, or has ended without a wish.
+    pub async fn run(self, mut stops: mpsc::Receiver<&'static str>) -> Result<(), ServeError> {
         let bound = self.bound()?;
         let (health, healths) = watch::channel(None);
         let listening = Arc::new(AtomicBool::new(false));
@@ -186,13 +203,16 @@ impl App {
             snapshots: self.snapshots,
             drain: self.drain.clone(),
         };
-        let admin = self
-            .admin
-            .map(|admin| tokio::spawn(admin.serve(Arc::new(view.into_admin(self.registry)), admin_done.clone())));
-        let probing = tokio::spawn(watch_upstream(self.config.upstream.clone(), Arc::clone(&self.metrics), health));
-        let accepting = self.gate.open(self.listeners)?;
+        let mut vital = Vital::default();
+        if let Some(admin) = self.admin {
+            vital.spawn(ADMIN, admin.serve(Arc::new(view.into_admin(self.registry)), admin_done.clone()));
+        }
+        let probing = watch_upstream(self.config.upstream.clone(), Arc::clone(&self.metrics), health);
+        vital.spawn("watching ZooKeeper", probing);
+        vital.spawn("revalidating", self.gate.revalidate());
+        vital.spawn("accepting", self.gate.open(self.listeners)?);
         // Not before: whoever asked for a reload hears that it is ready.
-        let reloading = tokio::spawn(self.reloader.run(self.config.reload.interval, self.reload));
+        vital.spawn("reloading", self.reloader.run(self.config.reload.interval, self.reload));
         listening.store(true, Ordering::Release);
         info!(listeners = ?bound.listeners, admin = ?bound.admin, upstream = %self.config.upstream.address, "serving");
         tokio::spawn(announcer.run());
@@ -201,31 +221,28 @@ impl App {
             tokio::spawn(announce::feed(watchdog, pulse, notifier, self.drain.clone()));
         }
 
-        stop(&self.drain, &self.config.shutdown, &self.notifier, &mut stops).await;
+        let stopping = (&self.drain, &*self.notifier);
+        let result = stop(stopping, &self.config.shutdown, (&mut stops, &mut vital)).await;
 
-        probing.abort();
-        reloading.abort();
-        accepting.abort();
         admin_done.cancel();
-        if let Some(admin) = admin {
-            // The admin server ends by itself; a panic in it is no reason to fail a stop.
-            let _ = admin.await;
-        }
+        vital.end_of(ADMIN).await;
         info!("stopped");
-        Ok(())
+        result
     }
 }
 
-/// Waits for the wish to stop, then goes through the phases of the drain.
+/// Waits for the wish to stop or for a task that dies, then goes through the phases of the drain.
 async fn stop(
-    drain: &Drain,
+    (drain, notifier): (&Drain, &Notifier),
     shutdown: &config::Shutdown,
-    notifier: &Notifier,
-    stops: &mut mpsc::Receiver<&'static str>,
-) {
-    let signal = next(stops).await;
+    (stops, vital): (&mut mpsc::Receiver<&'static str>, &mut Vital),
+) -> Result<(), ServeError> {
+    let (cause, result) = tokio::select! {
+        signal = next(stops) => (signal, Ok(())),
+        name = vital.death() => ("the death of a task", Err(ServeError::Death(name))),
+    };
     notifier.stopping("stopping: live connections are closed between requests");
-    info!(signal, delay = ?shutdown.delay, grace = ?shutdown.grace, "stopping: not ready any more");
+    info!(cause, delay = ?shutdown.delay, grace = ?shutdown.grace, "stopping: not ready any more");
     drain.stop();
     let hurried = tokio::select! {
         signal = next(stops) => Some(signal),
@@ -235,7 +252,7 @@ async fn stop(
     let hurried = match hurried {
         Some(signal) => Some(signal),
         None => tokio::select! {
-            () = drain.finished() => return,
+            () = drain.finished() => return result,
             signal = next(stops) => Some(signal),
             () = tokio::time::sleep(shutdown.grace) => None,
         },
@@ -246,6 +263,7 @@ async fn stop(
     }
     drain.force();
     let _ = tokio::time::timeout(FORCED, drain.finished()).await;
+    result
 }
 
 /// The next wish to stop; never comes once nobody can wish any more.
@@ -378,4 +396,52 @@ pub fn dialer(upstream: &config::Upstream) -> Dialer {
 
 fn liveness(tcp: config::Tcp) -> Liveness {
     Liveness { keepalive: tcp.keepalive, user_timeout: tcp.user_timeout }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHUTDOWN: config::Shutdown =
+        config::Shutdown { delay: Duration::from_secs(1), grace: Duration::from_secs(100) };
+
+    #[tokio::test(start_paused = true)]
+    async fn the_death_of_a_task_drains_the_program_and_fails_it() {
+        let drain = Drain::new(SHUTDOWN.grace);
+        let connection = drain.clone();
+        drain.spawn(async move { connection.closing().await });
+        let (_stops, mut wishes) = mpsc::channel(1);
+        let mut vital = Vital::default();
+        vital.spawn("panicking", async { panic!("on purpose") });
+        let ended = tokio::time::timeout(2 * SHUTDOWN.grace, stop(&drain, &SHUTDOWN, (&mut wishes, &mut vital)));
+        assert!(matches!(ended.await.unwrap(), Err(ServeError::Death("panicking"))));
+        assert!(drain.is_closing());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wish_to_stop_is_no_failure_though_tasks_end_by_it() {
+        let drain = Drain::new(SHUTDOWN.grace);
+        let (stops, mut wishes) = mpsc::channel(1);
+        let mut vital = Vital::default();
+        let closing = drain.clone();
+        vital.spawn("accepting", async move { closing.closing().await });
+        stops.send("test").await.unwrap();
+        let start = tokio::time::Instant::now();
+        stop(&drain, &SHUTDOWN, (&mut wishes, &mut vital)).await.unwrap();
+        assert_eq!(start.elapsed(), SHUTDOWN.delay, "nobody is left to wait for");
+    }
+
+    /// A connection that never ends by itself is given the grace period, and not more than a moment beyond.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_after_the_grace_period_is_forced() {
+        let drain = Drain::new(SHUTDOWN.grace);
+        drain.spawn(drain.clone().forced());
+        let (stops, mut wishes) = mpsc::channel(1);
+        stops.send("test").await.unwrap();
+        let start = tokio::time::Instant::now();
+        stop(&drain, &SHUTDOWN, (&mut wishes, &mut Vital::default())).await.unwrap();
+        let took = start.elapsed();
+        let latest = SHUTDOWN.delay + SHUTDOWN.grace + Duration::from_millis(10);
+        assert!(SHUTDOWN.delay + SHUTDOWN.grace <= took && took < latest, "{took:?}");
+    }
 }

@@ -24,7 +24,6 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinHandle;
 
 use crate::metrics::Metrics;
 use crate::shutdown::Drain;
@@ -124,12 +123,15 @@ impl Gate {
     ///
     /// # Errors
     /// If a listener has no address.
-    pub fn open(self: &Arc<Self>, listeners: Vec<TcpListener>) -> io::Result<JoinHandle<()>> {
+    pub fn open(self: &Arc<Self>, listeners: Vec<TcpListener>) -> io::Result<impl Future<Output = ()> + use<>> {
         let places = Arc::new(Semaphore::new(self.settings.connections));
         self.metrics.set_connections_limit(self.settings.connections);
-        let chains = Arc::clone(&self.chains).watch(self.snapshots.clone(), Arc::clone(&self.metrics));
-        tokio::spawn(chains);
-        Ok(tokio::spawn(Listeners::new(listeners)?.run(Arc::clone(self), places)))
+        Ok(Listeners::new(listeners)?.run(Arc::clone(self), places))
+    }
+
+    /// Ends the authority of live connections when it ends, for ever.
+    pub fn revalidate(&self) -> impl Future<Output = ()> + use<> {
+        Arc::clone(&self.chains).watch(self.snapshots.clone(), Arc::clone(&self.metrics))
     }
 
     fn snapshot(&self) -> Arc<Snapshot> {

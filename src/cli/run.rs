@@ -54,7 +54,7 @@ async fn serve(config: Config, path: &Path, service_manager: ServiceManager) -> 
     tokio::spawn(forward_hangups(hangups, app.reload()));
     match app.run(wishes).await {
         Ok(()) => Exit::Ok,
-        Err(error) => complain(&format!("can't serve: {error}"), Exit::Internal),
+        Err(error) => complain(&error, Exit::Internal),
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use zoogate::app::App;
+use zoogate::app::{App, ServeError};
 use zoogate::config::Config;
 use zoogate::systemd::ServiceManager;
 
@@ -27,7 +27,7 @@ pub(crate) struct Proxy {
     pub(crate) admin: Admin,
     upstream: SocketAddr,
     stops: mpsc::Sender<&'static str>,
-    running: JoinHandle<io::Result<()>>,
+    running: JoinHandle<Result<(), ServeError>>,
     log: Log,
     files: TempDir,
 }
