@@ -111,12 +111,13 @@ impl App {
     pub fn build(config: Config, service_manager: ServiceManager) -> Result<Self, StartError> {
         // Before the files are loaded, so that a change in between is one.
         let contents = Contents::read(&config);
-        let snapshot = Arc::new(Snapshot::load(&config, UnixTime::now()).map_err(StartError::Load)?);
+        let now = UnixTime::now();
+        let snapshot = Arc::new(Snapshot::load(&config, now).map_err(StartError::Load)?);
         let registry = Registry::new();
         let metrics = Arc::new(Metrics::new(&registry)?);
         metrics.set_certificates(&snapshot.certificates());
         metrics.set_crls(&snapshot.crls());
-        for warning in snapshot.tls.warnings() {
+        for warning in snapshot.warnings(i64::try_from(now.as_secs()).unwrap_or(i64::MAX)) {
             warn!("{warning}");
         }
         let ServiceManager { mut sockets, notifier, watchdog } = service_manager;

@@ -3,14 +3,12 @@
 //! Contents decide, not events: a Kubernetes `..data` swap, a bind mount, a rename and a write in place all show, and
 //! a file that is written again unchanged does not. What can't be used is not published; the last good snapshot stays.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
+mod contents;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::digest::{Context, SHA256};
 use rustls_pki_types::UnixTime;
 use tokio::sync::{Notify, watch};
 use tracing::{error, info, warn};
@@ -19,8 +17,16 @@ use crate::config::Config;
 use crate::metrics::{Material, Metrics, ReloadResult};
 use crate::snapshot::Snapshot;
 
+pub use contents::Contents;
+
 /// How long a change may be unusable before anybody hears of it: certificate and key are rarely written at once.
 const TORN: Duration = Duration::from_secs(10);
+
+/// How long a file may change faster than that before somebody hears of it all the same.
+const RESTLESS: Duration = Duration::from_secs(60);
+
+/// When files are looked at again that were written to while they were read.
+const SETTLING: Duration = Duration::from_secs(1);
 
 /// The only writer of snapshots.
 pub struct Reloader {
@@ -31,11 +37,8 @@ pub struct Reloader {
     seen: Contents,
     trouble: Option<Trouble>,
     report: watch::Sender<Report>,
+    clock: fn() -> UnixTime,
 }
-
-/// A SHA-256 of each material's files, in the order of the configuration. A file that can't be read counts as its error.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Contents(BTreeMap<Material, Vec<u8>>);
 
 /// What came of the last look that had something to do.
 #[derive(Clone, Debug)]
@@ -70,11 +73,16 @@ pub struct Problem {
 /// Something on the disk can't be used.
 #[derive(Debug)]
 struct Trouble {
-    since: Instant,
-    /// The same in Unix seconds.
-    since_unix: i64,
-    /// The contents that somebody has heard of.
-    reported: Option<Contents>,
+    /// In Unix seconds.
+    since: i64,
+    /// What is on the disk.
+    contents: Contents,
+    /// Since when that is there.
+    lasts_since: Instant,
+    /// Since when nobody has heard of anything: when it began, or when it was told last.
+    silent_since: Instant,
+    /// Whether somebody has heard of these contents.
+    told: bool,
 }
 
 /// What the files on the disk make.
@@ -82,6 +90,8 @@ struct Loaded {
     config: Config,
     /// What of the configuration has changed without effect.
     needs_restart: Vec<&'static str>,
+    /// What the files contained before they were loaded.
+    contents: Contents,
     snapshot: Snapshot,
 }
 
@@ -93,21 +103,22 @@ impl Reloader {
         snapshots: watch::Sender<Arc<Snapshot>>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let now = unix_now();
-        for material in loaded.0.keys() {
-            metrics.material_changed(*material);
-            metrics.material_loaded(*material);
+        let now = UnixTime::now();
+        for material in loaded.materials() {
+            metrics.material_changed(material);
+            metrics.material_loaded(material);
         }
-        metrics.reloaded(UnixTime::now().as_secs());
+        metrics.reloaded(now.as_secs());
         let report = watch::Sender::new(Report {
-            tried: now,
+            tried: unix(now),
             result: ReloadResult::Ok,
-            loaded: loaded.0.keys().map(|material| (*material, now)).collect(),
+            loaded: loaded.materials().map(|material| (material, unix(now))).collect(),
             problem: None,
             needs_restart: Vec::new(),
             answered: 0,
         });
-        Self { config, snapshots, metrics, seen: loaded.clone(), loaded, trouble: None, report }
+        let seen = loaded.clone();
+        Self { config, snapshots, metrics, seen, loaded, trouble: None, report, clock: UnixTime::now }
     }
 
     /// What came of the last look that had something to do.
@@ -117,28 +128,40 @@ impl Reloader {
 
     /// Looks on an interval, if there is one, and whenever somebody asks, for ever.
     pub async fn run(mut self, interval: Option<Duration>, asked: Arc<Notify>) {
+        let metrics = Arc::clone(&self.metrics);
+        // Whether the files were written to while they were read, and whether somebody waits for the result.
+        let mut unsettled = None;
         loop {
+            let wait = match (interval, unsettled) {
+                (Some(interval), Some(_)) => Some(interval.min(SETTLING)),
+                (None, Some(_)) => Some(SETTLING),
+                (interval, None) => interval,
+            };
             let tick = async {
-                match interval {
-                    Some(interval) => tokio::time::sleep(interval).await,
+                match wait {
+                    Some(wait) => tokio::time::sleep(wait).await,
                     None => std::future::pending().await,
                 }
             };
             let asked = tokio::select! {
-                () = tick => false,
+                () = tick => unsettled.unwrap_or(false),
                 () = asked.notified() => true,
             };
             // Reading and checking takes a while where CRLs are large; connections must not wait for it.
             let looked = tokio::task::spawn_blocking(move || {
-                self.look(asked);
-                if asked {
+                let settled = self.look(asked);
+                if asked && settled {
                     self.report.send_modify(|report| report.answered += 1);
                 }
-                self
+                (settled, self)
             });
             match looked.await {
-                Ok(reloader) => self = reloader,
+                Ok((settled, reloader)) => {
+                    self = reloader;
+                    unsettled = (!settled).then_some(asked);
+                }
                 Err(defect) => {
+                    metrics.reload_failed();
                     error!(%defect, "reloading has ended by a defect; restart to apply changes");
                     return;
                 }
@@ -146,30 +169,37 @@ impl Reloader {
         }
     }
 
-    /// Looks once. Whoever `asked` hears of the result, whatever it is.
-    fn look(&mut self, asked: bool) {
+    /// Looks once; whether the files held still meanwhile. Whoever `asked` hears of the result, whatever it is.
+    fn look(&mut self, asked: bool) -> bool {
         let contents = Contents::read(&self.config);
+        self.note_changes(&contents);
+        if contents == self.loaded {
+            if self.trouble.take().is_some() || asked {
+                info!("nothing to reload: the files are those in use");
+                self.succeeded();
+            }
+            return true;
+        }
+        let loaded = self.load();
+        if Contents::read(&self.config) != contents {
+            // Written to while it was read; the next look will see it whole.
+            return false;
+        }
+        match loaded {
+            Ok(loaded) => self.publish(loaded),
+            Err(problems) => self.complain(contents, problems, asked),
+        }
+        true
+    }
+
+    fn note_changes(&mut self, contents: &Contents) {
         for material in contents.differences(&self.seen) {
             self.metrics.material_changed(material);
-            if contents.0.get(&material) == self.loaded.0.get(&material) {
+            if contents.of(material) == self.loaded.of(material) {
                 self.metrics.material_loaded(material);
             }
         }
         self.seen = contents.clone();
-        if contents == self.loaded {
-            if self.trouble.take().is_some() || asked {
-                info!("nothing to reload: the files are those in use");
-                self.metrics.reloaded(UnixTime::now().as_secs());
-                self.report.send_modify(Report::succeeded);
-            }
-            return;
-        }
-        match self.load() {
-            // Written to while it was read; the next look will see it whole.
-            _ if Contents::read(&self.config) != contents => {}
-            Ok(loaded) => self.publish(&contents, loaded),
-            Err(problems) => self.complain(contents, &problems, asked),
-        }
     }
 
     fn load(&self) -> Result<Loaded, Vec<String>> {
@@ -179,139 +209,100 @@ impl Reloader {
         };
         let needs_restart = config.needs_restart(&self.config);
         config.keep_what_needs_restart(&self.config);
-        let snapshot = Snapshot::load(&config, UnixTime::now())
+        // Its files may be others than those that were looked at.
+        let contents = Contents::read(&config);
+        let now = (self.clock)();
+        let snapshot = Snapshot::load(&config, now)
             .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-        Ok(Loaded { config, needs_restart, snapshot })
+        let overdue = snapshot.crls_that_set_back(&self.snapshots.borrow(), unix(now));
+        if !overdue.is_empty() {
+            return Err(overdue);
+        }
+        Ok(Loaded { config, needs_restart, contents, snapshot })
     }
 
-    fn publish(&mut self, contents: &Contents, loaded: Loaded) {
-        let Loaded { config, needs_restart, snapshot } = loaded;
-        if !needs_restart.is_empty() {
+    fn publish(&mut self, loaded: Loaded) {
+        let Loaded { config, needs_restart, contents, snapshot } = loaded;
+        if !needs_restart.is_empty() && needs_restart != self.report.borrow().needs_restart {
             warn!(
                 sections = needs_restart.join(","),
                 "the configuration has changed in places that are read at the start"
             );
         }
-        for warning in snapshot.tls.warnings() {
+        for warning in snapshot.warnings(unix((self.clock)())) {
             warn!("{warning}");
         }
         self.metrics.set_certificates(&snapshot.certificates());
         self.metrics.set_crls(&snapshot.crls());
         self.snapshots.send_replace(Arc::new(snapshot));
+        self.note_changes(&contents);
         let changed = contents.differences(&self.loaded);
         for material in &changed {
             self.metrics.material_loaded(*material);
             self.metrics.reload_counted(*material, ReloadResult::Ok);
         }
-        self.metrics.reloaded(UnixTime::now().as_secs());
+        (self.loaded, self.config, self.trouble) = (contents, config, None);
+        self.succeeded();
         self.report.send_modify(|report| {
-            report.succeeded();
             report.loaded.extend(changed.iter().map(|material| (*material, report.tried)));
+            report.loaded.retain(|material, _| self.loaded.of(*material).is_some());
             report.needs_restart = needs_restart;
         });
         let changed: Vec<&str> = changed.iter().map(|material| material.as_str()).collect();
         info!(changed = changed.join(","), "reloaded");
-        // Files may have other names now.
-        self.loaded = Contents::read(&config);
-        (self.seen, self.config, self.trouble) = (self.loaded.clone(), config, None);
     }
 
-    fn complain(&mut self, contents: Contents, problems: &[String], asked: bool) {
-        let now = unix_now();
-        let trouble = self.trouble.get_or_insert_with(|| Trouble::new(now));
-        let told = trouble.reported.as_ref() == Some(&contents);
-        let tell = asked || !told && trouble.since.elapsed() >= TORN;
+    /// States that what is on the disk is in use.
+    fn succeeded(&self) {
+        let now = (self.clock)();
+        self.metrics.reloaded(now.as_secs());
+        self.report.send_modify(|report| {
+            (report.tried, report.result, report.problem) = (unix(now), ReloadResult::Ok, None);
+        });
+    }
+
+    fn complain(&mut self, contents: Contents, problems: Vec<String>, asked: bool) {
+        let now = unix((self.clock)());
         let differing = contents.differences(&self.loaded);
+        let trouble = self.trouble.get_or_insert_with(|| Trouble::new(contents.clone(), now));
+        trouble.see(contents);
+        let tell = asked || trouble.is_to_be_told();
+        if tell {
+            for material in &differing {
+                self.metrics.reload_counted(*material, ReloadResult::Failed);
+            }
+            self.metrics.reload_failed();
+            warn!(problems = problems.join("; "), "the files on the disk can't be used; what was loaded before stays");
+            (trouble.told, trouble.silent_since) = (true, Instant::now());
+        }
+        let (since, told) = (trouble.since, trouble.told);
         self.report.send_modify(|report| {
             (report.tried, report.result) = (now, ReloadResult::Failed);
-            report.problem = Some(Problem {
-                since: trouble.since_unix,
-                told: told || tell,
-                materials: differing.clone(),
-                messages: problems.to_vec(),
-            });
+            report.problem = Some(Problem { since, told, materials: differing, messages: problems });
         });
-        if !tell {
-            return;
-        }
-        for material in differing {
-            self.metrics.reload_counted(material, ReloadResult::Failed);
-        }
-        self.metrics.reload_failed();
-        warn!(problems = problems.join("; "), "the files on the disk can't be used; what was loaded before stays");
-        trouble.reported = Some(contents);
-    }
-}
-
-impl Report {
-    fn succeeded(&mut self) {
-        (self.tried, self.result, self.problem) = (unix_now(), ReloadResult::Ok, None);
     }
 }
 
 impl Trouble {
-    fn new(now: i64) -> Self {
-        Self { since: Instant::now(), since_unix: now, reported: None }
-    }
-}
-
-impl Contents {
-    /// Reads everything that a snapshot is loaded from.
-    pub fn read(config: &Config) -> Self {
-        let mut digests: BTreeMap<Material, Context> = BTreeMap::new();
-        for (material, path) in files(config) {
-            let digest = digests.entry(material).or_insert_with(|| Context::new(&SHA256));
-            if let Err(error) = feed(digest, path) {
-                digest.update(error.kind().to_string().as_bytes());
-            }
-        }
-        Self(digests.into_iter().map(|(material, digest)| (material, digest.finish().as_ref().to_vec())).collect())
+    fn new(contents: Contents, since: i64) -> Self {
+        let now = Instant::now();
+        Self { since, contents, lasts_since: now, silent_since: now, told: false }
     }
 
-    fn differences(&self, other: &Self) -> Vec<Material> {
-        let all = self.0.keys().chain(other.0.keys()).copied().collect::<BTreeSet<_>>();
-        all.into_iter().filter(|material| self.0.get(material) != other.0.get(material)).collect()
-    }
-}
-
-/// Feeds a file's length and bytes, so that two files can't be taken for two others.
-fn feed(digest: &mut Context, path: &Path) -> io::Result<()> {
-    let mut file = File::open(path)?;
-    let mut buffer = vec![0; 64 * 1024];
-    let mut length = 0_u64;
-    loop {
-        match file.read(&mut buffer)? {
-            0 => break,
-            read => {
-                digest.update(&buffer[..read]);
-                length += read as u64;
-            }
+    /// Other contents may be half written again.
+    fn see(&mut self, contents: Contents) {
+        if self.contents != contents {
+            (self.contents, self.lasts_since, self.told) = (contents, Instant::now(), false);
         }
     }
-    digest.update(&length.to_be_bytes());
-    Ok(())
+
+    fn is_to_be_told(&self) -> bool {
+        !self.told && (self.lasts_since.elapsed() >= TORN || self.silent_since.elapsed() >= RESTLESS)
+    }
 }
 
-/// Every file that a snapshot is loaded from.
-fn files(config: &Config) -> Vec<(Material, &Path)> {
-    let tls = &config.tls;
-    let key_store = [&tls.key_store.password_file, &tls.key_store.key_path, &tls.key_store.key_password_file];
-    let key_store = std::iter::once(&tls.key_store.path).chain(key_store.into_iter().flatten());
-    let trust_store = std::iter::once(&tls.trust_store.path).chain(&tls.trust_store.password_file);
-    let secrets = config.identity.inject.secret_file().into_iter().chain(&config.session.binding);
-    let of = |material| move |path| (material, path);
-    key_store
-        .map(of(Material::KeyStore))
-        .chain(trust_store.map(of(Material::TrustStore)))
-        .chain(tls.crls.iter().map(of(Material::Crls)))
-        .chain(secrets.map(of(Material::Secret)))
-        .chain(config.file.iter().map(of(Material::Config)))
-        .map(|(material, path)| (material, path.as_path()))
-        .collect()
-}
-
-fn unix_now() -> i64 {
-    i64::try_from(UnixTime::now().as_secs()).unwrap_or(i64::MAX)
+fn unix(time: UnixTime) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -1,13 +1,26 @@
+mod broken;
+mod writers;
+
+use std::cell::Cell;
 use std::fs;
 use std::os::unix::fs::symlink;
 
 use prometheus::{Encoder, Registry, TextEncoder};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use tempfile::TempDir;
 
 use super::*;
 
 const SECRET: &str = "a-secret-of-thirty-two-bytes-or-more";
+
+thread_local! {
+    /// How far the tests' clock is ahead of the system's, in seconds.
+    static AHEAD: Cell<u64> = const { Cell::new(0) };
+}
+
+fn clock() -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(UnixTime::now().as_secs() + AHEAD.get()))
+}
 
 /// A directory with everything that a snapshot is loaded from, and the reloader that watches it.
 struct Site {
@@ -39,7 +52,8 @@ impl Site {
         let registry = Registry::new();
         let metrics = Arc::new(Metrics::new(&registry).unwrap());
         let (sender, snapshots) = watch::channel(Arc::new(Snapshot::load(&config, UnixTime::now()).unwrap()));
-        let reloader = Reloader::new(config, contents, sender, metrics);
+        AHEAD.set(0);
+        let reloader = Reloader { clock, ..Reloader::new(config, contents, sender, metrics) };
         Self { directory, reloader, snapshots, registry }
     }
 
@@ -60,7 +74,7 @@ impl Site {
     /// Makes what is wrong as old as it must be before anybody hears of it.
     fn let_time_pass(&mut self) {
         let trouble = self.reloader.trouble.as_mut().expect("something is wrong");
-        trouble.since = Instant::now().checked_sub(TORN).unwrap();
+        trouble.lasts_since = Instant::now().checked_sub(TORN).unwrap();
     }
 
     fn metric(&self, series: &str) -> i64 {
@@ -85,17 +99,27 @@ fn yaml(more: &str) -> String {
 }
 
 fn server(name: &str) -> (String, String) {
+    server_between(name, (1975, 4000))
+}
+
+/// A server's certificate that is valid from the start of a year to that of another.
+fn server_between(name: &str, years: (i32, i32)) -> (String, String) {
     let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     params.distinguished_name.push(DnType::CommonName, name);
+    (params.not_before, params.not_after) = (date_time_ymd(years.0, 1, 1), date_time_ymd(years.1, 1, 1));
     let key = KeyPair::generate().unwrap();
     (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
 }
 
 fn authority(name: &str) -> String {
+    issuer(name).pem()
+}
+
+fn issuer(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.distinguished_name.push(DnType::CommonName, name);
-    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap().pem()
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
 #[test]
@@ -144,7 +168,10 @@ fn what_can_not_be_used_is_told_once_and_the_last_good_stays() {
     assert_eq!((site.metric(failures), site.metric("zoogate_last_reload_successful")), (1, 0));
     site.write("trust.pem", "not a certificate either");
     site.look();
-    assert_eq!(site.metric(failures), 2, "another generation");
+    assert_eq!(site.metric(failures), 1, "another generation, which may be half written as well");
+    site.let_time_pass();
+    site.look();
+    assert_eq!(site.metric(failures), 2);
     assert_eq!(site.serves(), "first");
 
     site.write("trust.pem", &authority("two"));
@@ -218,6 +245,82 @@ fn a_file_of_another_name_is_watched_from_then_on() {
     let (certificate, key) = server("third");
     site.write("other.pem", &format!("{certificate}{key}"));
     assert_eq!(site.look(), "third");
+}
+
+#[test]
+fn what_changes_without_rest_is_told_all_the_same() {
+    let mut site = Site::new();
+    for round in 0..3 {
+        site.write("trust.pem", &format!("not a certificate, {round}"));
+        site.look();
+    }
+    let failures = "zoogate_reload_total{material=\"trust_store\",result=\"failed\"}";
+    assert_eq!(site.metric(failures), 0);
+    site.reloader.trouble.as_mut().unwrap().silent_since = Instant::now().checked_sub(RESTLESS).unwrap();
+    for round in 3..6 {
+        site.write("trust.pem", &format!("not a certificate, {round}"));
+        site.look();
+    }
+    assert_eq!(site.metric(failures), 1, "once a minute");
+}
+
+#[test]
+fn a_torn_pair_beside_an_old_trouble_is_waited_for_in_silence() {
+    let mut site = Site::new();
+    site.write("trust.pem", "not a certificate");
+    site.look();
+    site.let_time_pass();
+    site.look();
+    let (certificate, key) = server("second");
+    site.write("server.crt", &certificate);
+    site.look();
+    site.write("server.key", &key);
+    site.write("trust.pem", &authority("two"));
+    assert_eq!(site.look(), "second");
+    assert_eq!(site.metric("zoogate_reload_total{material=\"key_store\",result=\"failed\"}"), 0);
+}
+
+#[test]
+fn a_certificate_of_a_clock_that_is_ahead_is_taken_when_its_time_comes() {
+    let mut site = Site::new();
+    let (certificate, key) = server_between("early", (3000, 3001));
+    site.write("server.crt", &certificate);
+    site.write("server.key", &key);
+    assert_eq!(site.look(), "first");
+    site.let_time_pass();
+    assert_eq!(site.look(), "first");
+    assert_eq!(site.metric("zoogate_last_reload_successful"), 0);
+    AHEAD.set(32_503_680_000 - UnixTime::now().as_secs() + 5);
+    assert_eq!(site.look(), "early", "the start of the year 3000");
+    assert_eq!(site.metric("zoogate_last_reload_successful"), 1);
+}
+
+#[test]
+fn the_files_of_a_changed_configuration_are_counted_as_what_they_are() {
+    let mut site = Site::new();
+    site.write("other.pem", &authority("other"));
+    site.write("zoogate.yaml", &yaml("").replace("trust.pem", "other.pem"));
+    site.look();
+    assert_eq!(site.snapshots.borrow().tls.certificates()[1].common_name, "other");
+    assert_eq!(site.metric("zoogate_reload_total{material=\"trust_store\",result=\"ok\"}"), 1);
+    assert_eq!(site.generations("trust_store"), (2, 2));
+    let before = Arc::clone(&site.snapshots.borrow());
+    site.look();
+    assert!(Arc::ptr_eq(&before, &site.snapshots.borrow()), "nothing is left to do");
+}
+
+#[test]
+fn what_needs_a_restart_is_told_as_long_as_it_does() {
+    let mut site = Site::new();
+    site.write("zoogate.yaml", &yaml("limits: { connections: 7 }\n"));
+    site.look();
+    assert_eq!(site.reloader.report().borrow().needs_restart, ["limits"]);
+    site.write("secret", &format!("{SECRET}-2"));
+    site.look();
+    assert_eq!(site.reloader.report().borrow().needs_restart, ["limits"]);
+    site.write("zoogate.yaml", &yaml(""));
+    site.look();
+    assert!(site.reloader.report().borrow().needs_restart.is_empty());
 }
 
 #[test]

@@ -11,8 +11,9 @@ use rustls_pki_types::UnixTime;
 
 use super::certificate::Certificate;
 use super::connection::ConnectionVerifier;
-use super::verifier::{ClientVerifier, unix};
+use super::verifier::{ClientVerifier, VerifyError, unix};
 use super::{date, hex, name};
+use crate::reason::Refusal;
 use crate::store::KeyStore;
 
 static BOTH: [&SupportedProtocolVersion; 2] = [&version::TLS13, &version::TLS12];
@@ -129,6 +130,15 @@ pub enum MaterialError {
         /// Unix seconds.
         not_before: i64,
     },
+    /// Clients that don't have the right issuer themselves would refuse it.
+    #[error(
+        "the key store's certificate {subject} was not signed by the issuer of that name beside it: put the issuer's \
+         certificate there that belongs to its key"
+    )]
+    BrokenChain {
+        /// The subject, for people.
+        subject: String,
+    },
     /// The certificate's key is too weak or of an unsupported kind.
     #[error("the server's certificate is unusable: {0}")]
     WeakKey(String),
@@ -164,6 +174,7 @@ impl TlsMaterial {
         let leaf = parsed.first().ok_or(MaterialError::NoCertificate)?;
         let seconds = unix(now);
         check_server(leaf, seconds)?;
+        check_chain(&parsed)?;
         let provider = Arc::new(provider());
         let certified = CertifiedKey::from_der(chain, key, &provider).map_err(|error| key_error(error, leaf))?;
         Ok(Self {
@@ -249,6 +260,23 @@ fn check_server(leaf: &Certificate<'_>, now: i64) -> Result<(), MaterialError> {
         return Err(MaterialError::NotYetValid { subject, not_before: leaf.not_before });
     }
     leaf.check_key().map_err(|error| MaterialError::WeakKey(error.detail))
+}
+
+/// Where a certificate's issuer is sent along, it must be the one that signed. That it is not sent at all is a warning:
+/// clients may have it.
+fn check_chain(chain: &[Certificate<'_>]) -> Result<(), MaterialError> {
+    for certificate in chain.iter().filter(|certificate| !certificate.is_self_issued()) {
+        let issuer = name::canonical(certificate.issuer());
+        let issuers = chain.iter().filter(|candidate| name::canonical(candidate.subject()) == issuer);
+        let signed: Vec<_> = issuers.map(|issuer| certificate.check_signature(issuer)).collect();
+        let is_bad = |checked: &Result<(), VerifyError>| {
+            checked.as_ref().is_err_and(|error| error.refusal == Refusal::BadSignature)
+        };
+        if !signed.is_empty() && signed.iter().all(is_bad) {
+            return Err(MaterialError::BrokenChain { subject: certificate.label() });
+        }
+    }
+    Ok(())
 }
 
 fn key_error(error: rustls::Error, leaf: &Certificate<'_>) -> MaterialError {

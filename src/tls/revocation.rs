@@ -75,6 +75,20 @@ pub struct CrlInfo {
     pub entries: usize,
 }
 
+impl CrlInfo {
+    /// Whether it counts at `now`, in Unix seconds.
+    pub fn is_in_date(&self, now: i64) -> bool {
+        self.this_update <= now && self.next_update.is_none_or(|next| now <= next)
+    }
+
+    /// What is wrong with one that is not in date.
+    pub fn out_of_date(&self) -> String {
+        let next = self.next_update.map_or_else(|| "never".to_owned(), date);
+        let since = date(self.this_update);
+        format!("{self} is out of date, it holds from {since} to {next}: fetch the current one, and compare the clocks")
+    }
+}
+
 /// Why a CRL is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CrlError {
