@@ -20,9 +20,10 @@ const REVERSED: &str = "\u{202e}nimda\u{2066}\u{200b}";
 const HOUR: i64 = 3_600;
 
 /// Screens of people who were just paged.
-const VIEWS: [(&str, u32, u32, bool, &str); 4] = [
+const VIEWS: [(&str, u32, u32, bool, &str); 5] = [
     ("desktop-light", 1280, 800, false, "light"),
     ("desktop-dark", 1280, 800, false, "dark"),
+    ("window-light", 800, 600, false, "light"),
     ("phone-light", 360, 740, true, "light"),
     ("phone-dark", 360, 740, true, "dark"),
 ];

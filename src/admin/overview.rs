@@ -249,7 +249,7 @@ impl Crl {
             file: Visible::new(&crl.file),
             number: crl.number.as_deref().map(Visible::new),
             entries: crl.entries,
-            due: crl.next_update.map(|at| Moment::end(at, now, 0)),
+            due: crl.next_update.map(|at| Moment::due(at, now)),
         }
     }
 }

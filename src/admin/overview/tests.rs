@@ -62,7 +62,7 @@ fn no_text_of_others_becomes_markup() {
 fn control_characters_are_shown_by_their_code() {
     let html = html(&[], sample(), DEFAULT);
     assert!(!html.contains(HOSTILE) && !html.contains('\u{1b}'));
-    assert!(html.contains("&#60;/script&#62;\\<mark>U+000A</mark><mark>U+001B</mark>[31m,O=é"), "{html}");
+    assert!(html.contains("&#60;/script&#62;\\<mark>U+000A</mark><mark>U+001B</mark>[31m,<wbr>O=é"), "{html}");
 }
 
 #[test]

@@ -74,6 +74,15 @@ impl Moment {
         Self { words: format!("{} left", span(left)), at, gravity }
     }
 
+    /// When something is to come that only warns when it is late.
+    pub(super) fn due(at: Timestamp, now: i64) -> Self {
+        let late = at.0 < now;
+        let gravity = if late { Gravity::Warning } else { Gravity::Good };
+        let words =
+            if late { format!("was due {}", ago(at, now)) } else { format!("in {}", span(at.0.saturating_sub(now))) };
+        Self { words, at, gravity }
+    }
+
     /// The date and time in UTC.
     pub(super) fn exact(&self) -> String {
         self.at.to_string().replace('T', " ")
@@ -151,6 +160,13 @@ mod tests {
         assert_eq!(gravity(1_000), Gravity::Warning);
         assert_eq!(gravity(999), Gravity::Bad);
         assert_eq!(Moment::end(Timestamp(940), 1_000, 100).words, "ended 1 min ago");
+    }
+
+    #[test]
+    fn what_is_due_warns_when_it_is_late() {
+        let due = |at| Moment::due(Timestamp(at), 1_000);
+        assert_eq!((due(1_090).words, due(1_090).gravity), ("in 1 min 30 s".to_owned(), Gravity::Good));
+        assert_eq!((due(940).words, due(940).gravity), ("was due 1 min ago".to_owned(), Gravity::Warning));
     }
 
     #[test]

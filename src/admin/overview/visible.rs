@@ -21,6 +21,7 @@ static UNSEEN: LazyLock<Regex> = LazyLock::new(|| {
     ext = "html",
     source = "<bdi>{% for piece in pieces %}{% match piece %}\
               {% when Piece::Plain(text) %}{{ text }}\
+              {% when Piece::MayBreak %}<wbr>\
               {% when Piece::Unseen(code) %}<mark>{{ code }}</mark>\
               {% when Piece::LeftOut(count) %}<mark class=\"cut\">… {{ count }} characters …</mark>\
               {% endmatch %}{% endfor %}</bdi>"
@@ -35,6 +36,8 @@ impl HtmlSafe for Visible {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
     Plain(String),
+    /// Between the parts of a name a line may end.
+    MayBreak,
     /// The code point's name, `U+202E`.
     Unseen(String),
     LeftOut(usize),
@@ -68,6 +71,9 @@ impl Visible {
                 plain.push(character);
             } else {
                 self.pieces.push(Piece::Plain(character.to_string()));
+            }
+            if character == ',' {
+                self.pieces.push(Piece::MayBreak);
             }
             edge = blank;
         }
@@ -124,9 +130,14 @@ mod tests {
 
     #[test]
     fn names_in_other_scripts_are_left_as_they_are() {
-        for name in ["CN=Łódź", "CN=日本", "CN=שלום", "CN=e\u{301}", "CN=🦓", "O=Acme, Inc."] {
+        for name in ["CN=Łódź", "CN=日本", "CN=שלום", "CN=e\u{301}", "CN=🦓"] {
             assert_eq!(html(name), format!("<bdi>{name}</bdi>"));
         }
+    }
+
+    #[test]
+    fn a_line_may_end_behind_a_comma() {
+        assert_eq!(html("CN=a,O=Acme"), "<bdi>CN=a,<wbr>O=Acme</bdi>");
     }
 
     #[test]
