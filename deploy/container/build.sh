@@ -17,6 +17,7 @@ SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || 
 [ -z "$(git status --porcelain --untracked-files=no 2>/dev/null)" ] || revision+=-changed
 export SOURCE_DATE_EPOCH ZOOGATE_REVISION=$revision
 
-deploy/container/rootfs.sh "$profile" target/image/root
-python3 deploy/container/oci.py target/image/root deploy/container/Dockerfile "${IMAGE_NAME:-zoogate:$version}" \
+root=target/image/root-$profile
+deploy/container/rootfs.sh "$profile" "$root"
+python3 deploy/container/oci.py "$root" deploy/container/Dockerfile "${IMAGE_NAME:-zoogate:$version}" \
   "${IMAGE_TAR:-target/zoogate-image.tar}" "VERSION=$version" "REVISION=$revision"

@@ -51,11 +51,12 @@ def main():
     for_docker = [{"Config": path_of(config["digest"][7:]), "RepoTags": [name], "Layers": [path_of(layer["digest"][7:])]}]
     files = blobs | {"oci-layout": dump({"imageLayoutVersion": "1.0.0"}), "index.json": dump(index),
                      "manifest.json": dump(for_docker)}
-    with tarfile.open(out, "w", format=tarfile.GNU_FORMAT) as tar:
+    with tarfile.open(f"{out}.new", "w", format=tarfile.GNU_FORMAT) as tar:
         for path in sorted(files):
             entry = plain(tarfile.TarInfo(path))
             entry.size, entry.mode = len(files[path]), 0o644
             tar.addfile(entry, io.BytesIO(files[path]))
+    os.rename(f"{out}.new", out)
     print(f"{out}: {name} {manifest['digest']}")
 
 

@@ -77,7 +77,6 @@ printf 'passwd: files\ngroup: files\nhosts: files dns\n' >"$root/etc/nsswitch.co
 install -D -m 644 LICENSE "$root/usr/share/doc/zoogate/copyright"
 find "$root" -type f -not -perm /111 -exec chmod 644 {} +
 find "$root" -type d -exec chmod 755 {} +
-cargo metadata --format-version 1 --locked --quiet |
-  python3 $here/sbom.py "$root" >"$root/usr/share/doc/zoogate/sbom.cdx.json.new"
-mv "$root/usr/share/doc/zoogate/sbom.cdx.json.new" "$root/usr/share/doc/zoogate/sbom.cdx.json"
-chmod 644 "$root/usr/share/doc/zoogate/sbom.cdx.json"
+bill=$root/usr/share/doc/zoogate/sbom.cdx.json
+python3 $here/sbom.py "$root" >"$bill"
+chmod 644 "$bill"

@@ -4,7 +4,7 @@
 #
 #   zookeeper-image.sh [--if-missing]
 #
-# In the image:
+# It is used like the image of that name that is published, as far as these tests need it. In the image:
 #   /conf/zoo.cfg   one server, on loopback only; mount your own in its place. dataDir must be /data.
 #   /data           anyone may write. `myid` is made from ZOO_MY_ID, or is the number in the pod's name (zk-0 is 1).
 #   zkCli.sh        the client; CLIENT_JVMFLAGS has its settings. zkServer.sh is what runs; JVMFLAGS has its settings.
@@ -54,8 +54,13 @@ clientPort=2181
 clientPortAddress=127.0.0.1
 admin.enableServer=false
 CONFIG
+cat >"$root/docker-entrypoint.sh" <<'SCRIPT'
+#!/bin/sh
+exec "$@"
+SCRIPT
 cat >"$root/usr/local/bin/zkServer.sh" <<'SCRIPT'
 #!/bin/sh
+# zkServer.sh [start-foreground [CONFIG]]
 set -eu
 if [ ! -e /data/myid ]; then
   name=$(hostname)
@@ -64,15 +69,15 @@ if [ ! -e /data/myid ]; then
   echo "${ZOO_MY_ID:-$((number + 1))}" >/data/myid
 fi
 # shellcheck disable=SC2086  # flags are words
-exec /opt/java/bin/java ${JVMFLAGS:--Xmx128m} -cp '/opt/zookeeper/lib/*' \
-  -Dzookeeper.jmx.log4j.disable=true org.apache.zookeeper.server.quorum.QuorumPeerMain "${1:-/conf/zoo.cfg}"
+exec /opt/java/bin/java ${JVMFLAGS:--Xmx128m} -cp '/opt/zookeeper/lib/*' -Dzookeeper.jmx.log4j.disable=true \
+  org.apache.zookeeper.server.quorum.QuorumPeerMain "${2:-/conf/zoo.cfg}"
 SCRIPT
 cat >"$root/usr/local/bin/zkCli.sh" <<'SCRIPT'
 #!/bin/sh
 # shellcheck disable=SC2086  # flags are words
 exec /opt/java/bin/java -Xmx64m ${CLIENT_JVMFLAGS-} -cp '/opt/zookeeper/lib/*' org.apache.zookeeper.ZooKeeperMain "$@"
 SCRIPT
-chmod 755 "$root"/usr/local/bin/*
+chmod 755 "$root"/usr/local/bin/* "$root/docker-entrypoint.sh"
 chmod 1777 "$root/data" "$root/tmp"
 
 cat >"$work/Dockerfile" <<'DOCKERFILE'
@@ -80,7 +85,8 @@ FROM scratch
 ENV PATH=/usr/local/bin:/usr/bin:/bin:/opt/java/bin
 USER 1000:1000
 WORKDIR /data
-ENTRYPOINT ["/usr/local/bin/zkServer.sh"]
+ENTRYPOINT ["/docker-entrypoint.sh"]
+CMD ["zkServer.sh", "start-foreground"]
 DOCKERFILE
 python3 deploy/container/oci.py "$root" "$work/Dockerfile" zookeeper:$version "$out"
 rm -rf "$work/debs"
