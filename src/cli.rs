@@ -2,6 +2,7 @@
 
 mod acl_ids;
 mod check;
+mod drain;
 mod exit;
 mod explain;
 mod files;
@@ -178,6 +179,23 @@ Exits 0 when connections are refused, 1 if they still are not when the time is o
 the configuration is wrong.")]
     WaitUpstreamClosed(WaitArgs),
 
+    /// Tell a running gate to send its clients away, and to stop
+    #[command(after_help = "\
+Examples:
+  zoogate drain
+  zoogate drain --pid 1
+
+Sends SIGTERM to the gate that runs here and returns at once; what happens then is told
+by `shutdown.delay` and `shutdown.grace`. It is a stop signal like any other: a second
+one cuts what is left.
+
+For the preStop hook of a native sidecar of Kubernetes, in an image without a shell: the
+gate begins to drain when the pod begins to end, and gets its own SIGTERM after ZooKeeper's
+end, which ends what is left.
+
+Exits 0 if a gate was told, 1 if none runs here or several do.")]
+    Drain(DrainArgs),
+
     /// Print a new random secret for `identity.secret_file`
     #[command(after_help = "\
 Example:
@@ -330,6 +348,14 @@ pub struct WaitArgs {
     pub timeout: Duration,
 }
 
+/// Options of `drain`.
+#[derive(Debug, Args)]
+pub struct DrainArgs {
+    /// The gate's process, where several run
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
+    pub pid: Option<i32>,
+}
+
 /// For people or for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
@@ -366,6 +392,7 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Identity(args) => identity::identity(&args),
         Command::Probe(args) => probe::probe(&args),
         Command::WaitUpstreamClosed(args) => wait::wait_upstream_closed(&args),
+        Command::Drain(args) => drain::drain(&args),
         Command::Secret => secret::secret(),
         Command::Version => print(&format!("zoogate {} (revision {REVISION})", env!("CARGO_PKG_VERSION")), Exit::Ok),
     }

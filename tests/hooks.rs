@@ -166,3 +166,27 @@ fn the_hook_gives_up_when_its_time_is_over() {
     assert_eq!(code, 1, "{stderr}");
     assert!(stderr.starts_with("nobody.invalid:2181 is not closed after 700ms: "), "{stderr}");
 }
+
+/// The hook of a native sidecar: its stop signal is the first of two.
+#[test]
+fn drain_has_the_gate_send_its_clients_away_and_stop() {
+    let pki = Pki::new();
+    let server = server();
+    let mut gate = gate(&pki, &server);
+    let mut client = Wire::tls(gate.address(), &pki.ca, &alice(&pki)).unwrap();
+    client.open_new();
+    let drain = |pid: u32| {
+        let mut command = zoogate(&["drain", "--pid"]);
+        command.arg(pid.to_string());
+        ran(command)
+    };
+    let other = std::process::id();
+    assert_eq!(drain(other), is(1, "", "that process is no running gate\n"));
+    let pid = gate.pid();
+    assert_eq!(drain(pid), is(0, &format!("the gate, process {pid}, drains\n"), ""));
+    assert_eq!(client.read_frame().unwrap(), None);
+    assert!(gate.wait().success());
+    let records: Vec<_> = gate.log().into_iter().filter(|line| line["message"] == "connection closed").collect();
+    assert_eq!(records.iter().map(|record| &record["reason"]).collect::<Vec<_>>(), ["drained"]);
+    assert_eq!(drain(pid).0, 1, "there is nobody to tell any more");
+}

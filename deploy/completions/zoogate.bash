@@ -19,6 +19,9 @@ _zoogate() {
             zoogate,check)
                 cmd="zoogate__subcmd__check"
                 ;;
+            zoogate,drain)
+                cmd="zoogate__subcmd__drain"
+                ;;
             zoogate,explain)
                 cmd="zoogate__subcmd__explain"
                 ;;
@@ -47,7 +50,7 @@ _zoogate() {
 
     case "${cmd}" in
         zoogate)
-            opts="-h -V --help --version run check explain identity probe wait-upstream-closed secret version"
+            opts="-h -V --help --version run check explain identity probe wait-upstream-closed drain secret version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -76,6 +79,24 @@ _zoogate() {
                     return 0
                     ;;
                 --jvm-flags)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        zoogate__subcmd__drain)
+            opts="-h --pid --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --pid)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

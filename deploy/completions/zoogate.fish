@@ -32,6 +32,7 @@ complete -c zoogate -n "__fish_zoogate_needs_command" -f -a "explain" -d 'Say wh
 complete -c zoogate -n "__fish_zoogate_needs_command" -f -a "identity" -d 'Print the ACL ids of a certificate, as `zkCli.sh setAcl` takes them'
 complete -c zoogate -n "__fish_zoogate_needs_command" -f -a "probe" -d 'Ask a running gate whether it is ready, or alive'
 complete -c zoogate -n "__fish_zoogate_needs_command" -f -a "wait-upstream-closed" -d 'Wait until ZooKeeper takes no more connections, to let the gate stop after it'
+complete -c zoogate -n "__fish_zoogate_needs_command" -f -a "drain" -d 'Tell a running gate to send its clients away, and to stop'
 complete -c zoogate -n "__fish_zoogate_needs_command" -f -a "secret" -d 'Print a new random secret for `identity.secret_file`'
 complete -c zoogate -n "__fish_zoogate_needs_command" -f -a "version" -d 'Print the version, and the revision that it was built from'
 complete -c zoogate -n "__fish_zoogate_using_subcommand run" -l config -d 'The configuration, YAML' -r -F
@@ -68,5 +69,7 @@ complete -c zoogate -n "__fish_zoogate_using_subcommand wait-upstream-closed" -l
 complete -c zoogate -n "__fish_zoogate_using_subcommand wait-upstream-closed" -l upstream -d 'ZooKeeper\'s address' -r
 complete -c zoogate -n "__fish_zoogate_using_subcommand wait-upstream-closed" -l timeout -d 'How long to wait at most' -r
 complete -c zoogate -n "__fish_zoogate_using_subcommand wait-upstream-closed" -s h -l help -d 'Print help'
+complete -c zoogate -n "__fish_zoogate_using_subcommand drain" -l pid -d 'The gate\'s process, where several run' -r
+complete -c zoogate -n "__fish_zoogate_using_subcommand drain" -s h -l help -d 'Print help'
 complete -c zoogate -n "__fish_zoogate_using_subcommand secret" -s h -l help -d 'Print help'
 complete -c zoogate -n "__fish_zoogate_using_subcommand version" -s h -l help -d 'Print help'
