@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build provider image test test-matrix test-provider demo check setup setup-matrix setup-demo lint ci clean
+.PHONY: help build provider image test test-matrix test-provider test-helm demo check setup setup-matrix setup-demo lint ci clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -26,6 +26,9 @@ test-matrix: setup-matrix ## zoogate in front of a server of every line, 3.4 to 
 
 test-provider: setup ## the jar on real servers of every line from 3.4 to 3.9
 	tests/provider/run.sh
+
+test-helm: setup-demo ## the Helm chart, without a cluster; UPDATE=1 rewrites what is generated
+	tests/helm/run.sh
 
 demo: setup-demo ## ZooKeeper behind zoogate on this machine, to look at; Ctrl-C ends it
 	cargo build --locked --bin zoogate

@@ -1,0 +1,20 @@
+{{/* zoo.cfg: clients only from loopback, where the gate is. */}}
+{{- define "zoogate.zooCfg" -}}
+{{- $lines := dict
+  "tickTime" 2000 "initLimit" 10 "syncLimit" 5
+  "dataDir" "/data"
+  "clientPort" .Values.upstream.port "clientPortAddress" "127.0.0.1"
+  "maxClientCnxns" 60
+  "quorumListenOnAllIPs" true
+  "admin.enableServer" false
+  "4lw.commands.whitelist" "srvr, ruok, isro"
+  "autopurge.snapRetainCount" 3 "autopurge.purgeInterval" 24 }}
+{{- range $key, $value := mergeOverwrite $lines .Values.ensemble.config }}
+{{ $key }}={{ $value }}
+{{- end }}
+{{- if gt (int .Values.ensemble.replicas) 1 }}
+{{- range $index := until (int .Values.ensemble.replicas) }}
+server.{{ add1 $index }}={{ include "zoogate.fullname" $ }}-{{ $index }}.{{ include "zoogate.headless" $ }}.{{ include "zoogate.namespace" $ }}.svc.{{ $.Values.clusterDomain }}:2888:3888
+{{- end }}
+{{- end }}
+{{- end }}
