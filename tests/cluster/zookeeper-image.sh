@@ -7,7 +7,7 @@
 # It is used like the image of that name that is published, as far as these tests need it. In the image:
 #   /conf/zoo.cfg   one server, on loopback only; mount your own in its place. dataDir must be /data.
 #   /data           anyone may write. `myid` is made from ZOO_MY_ID, or is the number in the pod's name (zk-0 is 1).
-#   zkCli.sh        the client; CLIENT_JVMFLAGS has its settings. zkServer.sh is what runs; JVMFLAGS has its settings.
+#   zkCli.sh        the client; CLIENT_JVMFLAGS has its settings. zkServer.sh [start-foreground] [CONFIG] is what runs; JVMFLAGS has its settings.
 # It runs as 1000:1000 and writes to /data alone.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -60,8 +60,9 @@ exec "$@"
 SCRIPT
 cat >"$root/usr/local/bin/zkServer.sh" <<'SCRIPT'
 #!/bin/sh
-# zkServer.sh [start-foreground [CONFIG]]
 set -eu
+# As Apache's script is called; in the foreground it is always.
+[ "${1-}" != start-foreground ] || shift
 if [ ! -e /data/myid ]; then
   name=$(hostname)
   number=${name##*-}
@@ -69,8 +70,8 @@ if [ ! -e /data/myid ]; then
   echo "${ZOO_MY_ID:-$((number + 1))}" >/data/myid
 fi
 # shellcheck disable=SC2086  # flags are words
-exec /opt/java/bin/java ${JVMFLAGS:--Xmx128m} -cp '/opt/zookeeper/lib/*' -Dzookeeper.jmx.log4j.disable=true \
-  org.apache.zookeeper.server.quorum.QuorumPeerMain "${2:-/conf/zoo.cfg}"
+exec /opt/java/bin/java ${SERVER_JVMFLAGS:-${JVMFLAGS:--Xmx128m}} -cp '/opt/zookeeper/lib/*' \
+  -Dzookeeper.jmx.log4j.disable=true org.apache.zookeeper.server.quorum.QuorumPeerMain "${1:-/conf/zoo.cfg}"
 SCRIPT
 cat >"$root/usr/local/bin/zkCli.sh" <<'SCRIPT'
 #!/bin/sh
