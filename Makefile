@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build provider image test test-matrix test-provider test-helm demo check setup setup-matrix setup-demo lint ci clean
+.PHONY: help build provider image test test-matrix test-provider test-helm test-cluster demo check setup setup-matrix setup-demo lint ci clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -29,6 +29,9 @@ test-provider: setup ## the jar on real servers of every line from 3.4 to 3.9
 
 test-helm: setup-demo ## the Helm chart, without a cluster; UPDATE=1 rewrites what is generated
 	tests/helm/run.sh
+
+test-cluster: ## the Helm chart on the cluster of KUBECONFIG, such as kind's; LOAD_IMAGE loads an image's tarball there
+	tests/cluster/run.sh
 
 demo: setup-demo ## ZooKeeper behind zoogate on this machine, to look at; Ctrl-C ends it
 	cargo build --locked --bin zoogate

@@ -4,6 +4,8 @@
 #
 #   zookeeper-image.sh [--if-missing]
 #
+# IMAGE_NAME names it otherwise, IMAGE_TAR the tarball.
+#
 # It is used like the image of that name that is published, as far as these tests need it. In the image:
 #   /conf/zoo.cfg   one server, on loopback only; mount your own in its place. dataDir must be /data.
 #   /data           anyone may write. `myid` is made from ZOO_MY_ID, or is the number in the pod's name (zk-0 is 1).
@@ -13,7 +15,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 version=3.9.5
-out=$PWD/target/zookeeper-image.tar
+out=${IMAGE_TAR:-$PWD/target/zookeeper-image.tar}
 work=$PWD/target/image/zookeeper
 root=$work/root
 
@@ -89,5 +91,5 @@ WORKDIR /data
 ENTRYPOINT ["/docker-entrypoint.sh"]
 CMD ["zkServer.sh", "start-foreground"]
 DOCKERFILE
-python3 deploy/container/oci.py "$root" "$work/Dockerfile" zookeeper:$version "$out"
+python3 deploy/container/oci.py "$root" "$work/Dockerfile" "${IMAGE_NAME:-zookeeper:$version}" "$out"
 rm -rf "$work/debs"
