@@ -487,10 +487,10 @@ def a_broken_certificate_is_told_in_one_line_by_describe_and_logs_and_events_nam
                                             "tls": {"secret": {"name": "broken-tls"}}, "trust": {"secret": {"name": "zk-tls"}}})
     helm("install", "broken", CHART, "--values", values)
     within(90, lambda: kubectl("get", "pod", "broken-0", ok=False).returncode == 0 and restarts("broken-0").get("zoogate", 0) >= 2, "it starts again and again")
-    description, log = kubectl("describe", "pod", "broken-0"), logs("broken-0", "zoogate", "--previous")
-    line = [line for line in log.splitlines() if "tls.key_store" in line]
-    assert len(line) == 1, log
+    line = within(60, lambda: [line for line in logs("broken-0", "zoogate").splitlines() if "tls.key_store" in line], "the reason in the log")
+    assert len(line) == 1, line
     print(f"    {line[0]}")
+    description = kubectl("describe", "pod", "broken-0")
     assert line[0] in description, description
     assert re.search(r"Exit Code: +78", description), description
     events = kubectl("get", "events", "--field-selector=involvedObject.name=broken-0")
