@@ -19,10 +19,11 @@ fn page(name: &str) -> String {
     fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// Every page of the project: those beside `Cargo.toml` and those under `docs`, `deploy` and `benches`.
+/// Every page of the project: those beside `Cargo.toml` and those under `docs`, `deploy`, `benches` and `helm`.
 fn pages() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut directories = vec![root().join("docs"), root().join("deploy"), root().join("benches")];
+    let mut directories =
+        vec!["docs", "deploy", "benches", "helm"].into_iter().map(|name| root().join(name)).collect::<Vec<_>>();
     collect(root(), &mut found, &mut Vec::new());
     while let Some(directory) = directories.pop() {
         collect(&directory, &mut found, &mut directories);

@@ -362,8 +362,8 @@ def last_states(path):
     return list(last.values())
 
 
-@check
-def a_rolling_restart_under_load_loses_no_session_and_no_reply():
+def restart_under_load():
+    """Restarts the ensemble pod by pod, and looks at what clients lost and in which order a pod's containers ended."""
     events = WORK / "restart.json"
     watcher = watch_pods(events)
     with Journal() as journal, load() as outcome:
@@ -374,7 +374,7 @@ def a_rolling_restart_under_load_loses_no_session_and_no_reply():
     nothing_lost(outcome, journal.all)
     assert outcome["connects"] >= 2 * outcome["clients"], f"nobody was sent away: {outcome}"
 
-    # The order at the end of a pod: the clients are sent away while ZooKeeper serves, then the gate ends, then ZooKeeper.
+    # The clients are sent away while ZooKeeper serves, then the gate ends, then ZooKeeper.
     ended = last_states(events)
     assert sorted(name for name, _ in ended) == [f"zk-zoogate-{n}" for n in range(3)], ended
     for name, states in ended:
@@ -392,6 +392,11 @@ def a_rolling_restart_under_load_loses_no_session_and_no_reply():
     assert drained > 0
     # Kubernetes tells of a hook that fails.
     assert "FailedPreStopHook" not in kubectl("get", "events"), kubectl("get", "events")
+
+
+@check
+def a_rolling_restart_under_load_loses_no_session_and_no_reply():
+    restart_under_load()
 
 
 @check
@@ -481,6 +486,14 @@ def a_gate_that_hangs_is_restarted_and_zookeeper_is_not():
 
 
 @check
+def as_an_ordinary_container_the_gate_ends_before_zookeeper_too():
+    helm("upgrade", "zk", CHART, "--values", ensemble_values({"nativeSidecar": False}), "--wait", "--timeout=5m")
+    rollout()
+    assert "initContainers" not in get("pod", "zk-zoogate-0")["spec"]
+    restart_under_load()
+
+
+@check
 def a_broken_certificate_is_told_in_one_line_by_describe_and_logs_and_events_name_the_container():
     apply(secret("broken-tls", tls_crt=WORK / "first.crt", tls_key=WORK / "second.key", ca_crt=WORK / "ca.crt"))
     values = values_file("broken", IMAGES, {"ensemble": {"enabled": True, "replicas": 1, "persistence": {"enabled": False}}, "fullnameOverride": "broken",
@@ -562,6 +575,11 @@ def uninstalling_leaves_the_secret_and_the_volumes_and_nothing_else():
     left = kubectl("get", ",".join(kinds), "--selector=app.kubernetes.io/instance=zk", "--output=name").split()
     volumes = [f"persistentvolumeclaim/data-zk-zoogate-{n}" for n in range(3)]
     assert sorted(left) == sorted(volumes + ["secret/zk-zoogate-secret"]), left
+    # Another release of the name goes on with them.
+    before = get("secret", "zk-zoogate-secret")["data"]
+    helm("install", "zk", CHART, "--values", ensemble_values(), "--wait", "--timeout=5m")
+    assert get("secret", "zk-zoogate-secret")["data"] == before
+    helm("uninstall", "zk", "--wait", "--timeout=3m")
     assert "zk-zoogate" not in run("kubectl", "get", "clusterroles,clusterrolebindings,mutatingadmissionpolicies", "--output=name")
 
 

@@ -33,8 +33,6 @@ def rows():
 
 def default(path):
     value = functools.reduce(lambda values, key: values[key], path, yaml.safe_load((CHART / "values.yaml").read_text()))
-    if isinstance(value, dict) and any(isinstance(v, dict) for v in value.values()) and len(path) == 1:
-        return ""
     text = yaml.safe_dump(value, default_flow_style=True, width=10**6).strip().removesuffix("\n...").strip()
     return f"`{text}`"
 
@@ -54,7 +52,8 @@ def leaves():
 
 
 def readme():
-    table = "".join(f"| `{row.path}` | {row.default} | {row.text} |\n" for row in rows())
+    parents = {row.path.rpartition(".")[0] for row in rows()}
+    table = "".join(f"| `{row.path}` | {'' if row.path in parents else row.default} | {row.text} |\n" for row in rows())
     return (CHART / "README.md.in").read_text().replace("@VALUES@\n", "| Value | Default | Meaning |\n|---|---|---|\n" + table)
 
 
