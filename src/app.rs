@@ -414,7 +414,9 @@ mod tests {
         let (_stops, mut wishes) = mpsc::channel(1);
         let mut vital = Vital::default();
         vital.spawn("panicking", async { panic!("on purpose") });
-        let ended = tokio::time::timeout(2 * SHUTDOWN.grace, stop(&drain, &SHUTDOWN, (&mut wishes, &mut vital)));
+        let notifier = Notifier::default();
+        let stopping = stop((&drain, &notifier), &SHUTDOWN, (&mut wishes, &mut vital));
+        let ended = tokio::time::timeout(2 * SHUTDOWN.grace, stopping);
         assert!(matches!(ended.await.unwrap(), Err(ServeError::Death("panicking"))));
         assert!(drain.is_closing());
     }
@@ -428,7 +430,7 @@ mod tests {
         vital.spawn("accepting", async move { closing.closing().await });
         stops.send("test").await.unwrap();
         let start = tokio::time::Instant::now();
-        stop(&drain, &SHUTDOWN, (&mut wishes, &mut vital)).await.unwrap();
+        stop((&drain, &Notifier::default()), &SHUTDOWN, (&mut wishes, &mut vital)).await.unwrap();
         assert_eq!(start.elapsed(), SHUTDOWN.delay, "nobody is left to wait for");
     }
 
@@ -440,7 +442,7 @@ mod tests {
         let (stops, mut wishes) = mpsc::channel(1);
         stops.send("test").await.unwrap();
         let start = tokio::time::Instant::now();
-        stop(&drain, &SHUTDOWN, (&mut wishes, &mut Vital::default())).await.unwrap();
+        stop((&drain, &Notifier::default()), &SHUTDOWN, (&mut wishes, &mut Vital::default())).await.unwrap();
         let took = start.elapsed();
         let latest = SHUTDOWN.delay + SHUTDOWN.grace + Duration::from_millis(10);
         assert!(SHUTDOWN.delay + SHUTDOWN.grace <= took && took < latest, "{took:?}");
