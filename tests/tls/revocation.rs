@@ -1,6 +1,9 @@
 //! CRLs: which are taken, and what they say about a chain.
 
+use std::time::Duration;
+
 use rcgen::{CrlDistributionPoint, KeyPair, KeyUsagePurpose, SerialNumber};
+use rustls_pki_types::UnixTime;
 use zoogate::reason::Refusal;
 use zoogate::tls::revocation::{CrlError, RevocationOptions, RevocationPolicy, RevocationScope};
 use zoogate::tls::verifier::{ClientVerifier, VerifierError};
@@ -109,6 +112,18 @@ fn a_stale_or_early_crl_is_unknown_but_what_it_lists_stays_revoked() {
     let soft = pki.verifier(crls, SOFT);
     verify_at(&soft, &alice, year(2027)).unwrap();
     assert_refused(verify_at(&soft, &bob, year(2027)), Refusal::Revoked, "CN=bob");
+}
+
+#[test]
+fn a_crl_is_stale_from_the_second_after_its_next_update() {
+    let pki = Pki::new();
+    let verifier = pki.verifier(vec![pki.root.crl(&[]), pki.intermediate.crl_between(&[], 2024, 2026)], HARD);
+    let alice = pki.chain(&pki.alice);
+    let after = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(year(2026).as_secs() + seconds));
+    verify_at(&verifier, &alice, after(0)).unwrap();
+    for seconds in [1, 3600, 86_399] {
+        assert_refused(verify_at(&verifier, &alice, after(seconds)), Refusal::RevocationUnknown, "renewal at");
+    }
 }
 
 #[test]

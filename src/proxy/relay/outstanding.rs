@@ -139,6 +139,16 @@ mod tests {
     }
 
     #[test]
+    fn a_servers_reply_is_not_taken_for_the_one_that_we_give_ourselves() {
+        let mut outstanding = Outstanding::default();
+        outstanding.sent(Request { local: Some(0), ..request(-4, Opcode::Auth) });
+        outstanding.sent(request(-4, Opcode::Auth));
+        assert_eq!(outstanding.answered(-4).unwrap().local, None);
+        assert!(outstanding.answered(-4).is_none());
+        assert_eq!(outstanding.next_local(), Some((-4, 0)));
+    }
+
+    #[test]
     fn replies_find_their_requests_in_order() {
         let mut outstanding = with(&[(1, Opcode::Create), (2, Opcode::GetData)]);
         assert_eq!(answer(&mut outstanding, 1), Some(Opcode::Create));

@@ -121,6 +121,21 @@ async fn at_its_turn_a_connection_takes_the_request_at_hand_to_its_end_and_no_ot
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_confirmation_of_a_sessions_end_is_delivered_whole_before_the_end() {
+    // The client takes less at a time than the confirmation has, and later.
+    let mut bench = Bench::with_room(0, 7);
+    let close = [&8_u32.to_be_bytes()[..], &9_i32.to_be_bytes(), &(-11_i32).to_be_bytes()].concat();
+    let (asked, confirmed) = tokio::join!(bench.client.write_all(&close), read(&mut bench.server, close.len()));
+    asked.unwrap();
+    assert_eq!(confirmed, close);
+    bench.server.write_all(&reply(9)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!bench.ending.is_finished(), "most of the confirmation is still to be delivered");
+    assert_eq!(read(&mut bench.client, 20).await, reply(9));
+    assert_eq!(bench.ending().await, Ending::SessionClosed);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_whose_authority_ends_is_let_go_within_the_spread() {
     let bench = Bench::start(0);
     tokio::time::sleep(Duration::from_secs(3600)).await;
