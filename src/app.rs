@@ -215,7 +215,7 @@ impl App {
         // Not before: whoever asked for a reload hears that it is ready.
         vital.spawn("reloading", self.reloader.run(self.config.reload.interval, self.reload));
         listening.store(true, Ordering::Release);
-        info!(listeners = ?bound.listeners, admin = ?bound.admin, upstream = %self.config.upstream.address, "serving");
+        info!(listeners = ?bound.listeners, admin = bound.admin.map(tracing::field::display), upstream = %self.config.upstream.address, "serving");
         tokio::spawn(announcer.run());
         if let Some(watchdog) = self.watchdog {
             let (pulse, notifier) = (self.gate.pulse(), Arc::clone(&self.notifier));
