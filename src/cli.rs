@@ -125,7 +125,7 @@ looks; with `inject: x509` or `acl.translate: on` it is the gate's, the identity
 zkCli.sh takes it only if it has no comma.
 
 --batch reads certificates from standard input, base64 of DER, one a line, and prints one
-JSON object a line, with the keys `identity`, `acl_ids` (`x509`, `digest`: ids without
+JSON object for each line, with the keys `identity`, `acl_ids` (`x509`, `digest`: ids without
 their scheme), `reason` and `detail`. Where the certificate has no identity, `identity` is
 null and `reason` says why. An empty subject is native ZooKeeper's empty id: `identity` is
 empty, and `detail` says that the gate refuses it.
@@ -398,11 +398,13 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     }
 }
 
-/// Prints a line to standard output and passes the exit code on, unless the line can't be written.
+/// Prints a line to standard output and passes the exit code on, unless the line can't be written to a reader who is there.
 fn print(line: &str, exit: Exit) -> Exit {
     let mut out = io::stdout().lock();
     match writeln!(out, "{line}").and_then(|()| out.flush()) {
         Ok(()) => exit,
+        // Whoever read it has enough of it.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit,
         Err(_) => Exit::Internal,
     }
 }

@@ -175,10 +175,13 @@ fn a_batch_says_why_a_certificate_has_no_identity() {
     let names = ["alice", "two", "none"].map(|name| base64_of(&shop, name)).join("\n");
     let run =
         batch(&shop, "--from san_dns", &format!("{names}\n\n{}\n", BASE64_STANDARD.encode(der(0x30, &[2, 1, 1]))));
-    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(run.code, 65, "{run:?}");
     let answers = objects(&run);
     let reasons: Vec<&Value> = answers.iter().map(|answer| &answer["reason"]).collect();
-    assert_eq!(reasons, [&Value::Null, &json!("ambiguous_identity"), &json!("no_identity"), &json!("malformed")]);
+    let malformed = json!("malformed");
+    let expected = [&Value::Null, &json!("ambiguous_identity"), &json!("no_identity"), &malformed, &malformed];
+    assert_eq!(reasons, expected);
+    assert_eq!(answers[3]["detail"], "the line is blank");
     assert_eq!(answers[0]["identity"], "alice.example");
     for refused in &answers[1..] {
         assert_eq!(refused["identity"], Value::Null);

@@ -33,7 +33,7 @@ pub(super) fn run(naming: &Naming) -> Exit {
     }
 }
 
-/// Lines that were not blank.
+/// How many lines there were.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Tally {
     lines: u64,
@@ -56,9 +56,6 @@ fn name_all(naming: &Naming, mut input: BufReader<impl Read>, output: impl Write
             output.flush().map_err(Failure::Output)?;
         }
         let Some(whole) = next_line(&mut input, &mut line).map_err(Failure::Input)? else { break };
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
         tally.lines += 1;
         let named = match decode(&line, whole) {
             Ok(der) => Named::of(naming, &der),
@@ -90,6 +87,9 @@ fn decode(line: &[u8], whole: bool) -> Result<Vec<u8>, String> {
     if !whole {
         return Err("the line is longer than 1 MiB".to_owned());
     }
+    if line.trim_ascii().is_empty() {
+        return Err("the line is blank".to_owned());
+    }
     if line.starts_with(b"-----") {
         return Err("the line is of a PEM file; give the base64 of each certificate in a line of its own".to_owned());
     }
@@ -115,9 +115,11 @@ mod tests {
     }
 
     #[test]
-    fn blank_lines_are_skipped_and_the_last_one_needs_no_end() {
+    fn every_line_has_an_answer_and_the_last_one_needs_no_end() {
         let (answers, tally) = answers(b"\n  \r\nAAAA\r\n\nAAA");
-        assert_eq!(tally, Tally { lines: 2, unreadable: 0 });
+        assert_eq!(tally, Tally { lines: 5, unreadable: 3 });
+        let blank: Vec<_> = answers.iter().map(|answer| answer["detail"] == "the line is blank").collect();
+        assert_eq!(blank, [true, true, false, true, false]);
         assert!(answers.iter().all(|answer| answer["reason"] == "malformed" && answer["identity"].is_null()));
     }
 
