@@ -158,6 +158,9 @@ pub fn load_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, St
 pub fn load_crls(path: &Path) -> Result<Vec<Vec<u8>>, StoreError> {
     let at = |fault: StoreFault| StoreError::new(path, fault);
     let data = read(path, CRL_LIMIT)?;
+    if data.is_empty() {
+        return Err(at(StoreFault::Empty));
+    }
     let crls = if pem::looks_like(&data) { pem::crls(&data).map_err(at)? } else { vec![data.to_vec()] };
     if crls.is_empty() {
         return Err(at(StoreFault::NoCrls));
@@ -208,6 +211,9 @@ enum Format {
 }
 
 fn recognise(data: &[u8]) -> Result<Format, StoreFault> {
+    if data.is_empty() {
+        return Err(StoreFault::Empty);
+    }
     if jks::looks_like(data) {
         return Ok(Format::Jks);
     }
@@ -236,6 +242,9 @@ fn certificates_of(data: &[u8]) -> Result<Vec<CertificateDer<'static>>, StoreFau
 }
 
 fn key_file(data: &[u8], password: Option<&Secret>) -> Result<PrivateKeyDer<'static>, StoreFault> {
+    if data.is_empty() {
+        return Err(StoreFault::Empty);
+    }
     if !pem::looks_like(data) {
         return Err(StoreFault::Unsupported(
             "a key in a file of its own must be PEM (`openssl pkey -inform DER -in OLD.der -out NEW.pem`)".into(),

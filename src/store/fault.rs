@@ -33,6 +33,9 @@ pub enum StoreFault {
         /// In bytes.
         limit: u64,
     },
+    /// Nothing in it, as after an interrupted copy.
+    #[error("is empty")]
+    Empty,
     /// No known format.
     #[error("is neither PEM, DER, PKCS#12, JKS nor JCEKS")]
     Unrecognised,
