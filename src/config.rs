@@ -4,6 +4,7 @@
 //! otherwise a [`ConfigError`] lists all that is wrong, each problem with its path and line. Files named in it are
 //! not opened here.
 
+mod files;
 mod keys;
 mod names;
 mod problem;
@@ -14,12 +15,11 @@ mod sections;
 mod value;
 
 use std::{
-    env, fs,
-    io::Read,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+pub use files::{NamedFiles, line_of, named_files};
 pub use keys::{KEYS, Key, KeyDefault};
 pub use problem::{ConfigError, Problem};
 pub use value::{ListenAddress, UpstreamAddress};
@@ -111,7 +111,7 @@ pub struct Upstream {
 /// `upstream.source`: the local address of connections to ZooKeeper, which counts connections by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpstreamSource {
-    /// An address of 127.0.0.0/8 derived from the client's. Only where the upstream is a literal address in there.
+    /// An address of 127.0.0.0/8 derived from the client's. Only where the upstream is an address in there, or `localhost`.
     PerClient,
     /// Whatever the system chooses.
     System,
@@ -355,7 +355,7 @@ impl Config {
     /// Everything that is wrong with the file, or that it can't be read.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let file = path.display().to_string();
-        let text = read(path).map_err(|message| {
+        let text = files::read(path).map_err(|message| {
             let problem = Problem { file: file.clone(), line: None, path: String::new(), message };
             ConfigError { problems: vec![problem] }
         })?;
@@ -368,31 +368,6 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with the text.
     pub fn parse(text: &str, base: &Path, file: &str) -> Result<Self, ConfigError> {
-        let credentials = env::var_os("CREDENTIALS_DIRECTORY").filter(|directory| !directory.is_empty());
-        let origin = reader::Origin {
-            file: file.to_owned(),
-            base: base.to_owned(),
-            credentials: credentials.map(PathBuf::from),
-        };
-        sections::read(text, &origin)
+        sections::read(text, &files::origin(base, file))
     }
-}
-
-/// The line where a key stands in a file that was loaded, counted from 1; where it is not written, the line of its
-/// section. For problems that show only when a file that the key names is opened.
-pub fn line_of(path: &Path, key: &str) -> Option<usize> {
-    let text = read(path).ok()?;
-    let root = raw::parse(&text).ok()?;
-    raw::line_of(&text, reader::enclosing(&root, key)?)
-}
-
-fn read(path: &Path) -> Result<String, String> {
-    let cannot = |error| format!("can't be read: {error}");
-    let file = fs::File::open(path).map_err(cannot)?;
-    let mut bytes = Vec::new();
-    file.take(raw::MAX_FILE as u64 + 1).read_to_end(&mut bytes).map_err(cannot)?;
-    if bytes.len() > raw::MAX_FILE {
-        return Err("is longer than 1 MiB; is it the right file?".to_owned());
-    }
-    String::from_utf8(bytes).map_err(|_| "is not UTF-8 text; is it the right file?".to_owned())
 }

@@ -5,7 +5,7 @@ pub mod names;
 
 use std::fmt;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -206,6 +206,22 @@ impl Judge {
     }
 }
 
+/// What is wrong with files, where something else keeps a snapshot from being loaded.
+pub fn problems_of(files: &config::NamedFiles) -> Vec<LoadProblem> {
+    let mut problems = Vec::new();
+    if let Some(key_store) = &files.key_store {
+        or_note(load_key_store(key_store), "tls.key_store", &mut problems);
+    }
+    if let Some(store) = &files.trust_store {
+        let trust = TrustFiles { store, crls: &files.crls, revocation: RevocationOptions::default() };
+        load_verifier(&trust, &mut problems);
+    }
+    if let Some(path) = &files.secret_file {
+        or_note(load_secrets(path), "identity.secret_file", &mut problems);
+    }
+    problems
+}
+
 impl<'a> TrustFiles<'a> {
     /// Those of a configuration.
     pub fn of(tls: &'a config::Tls) -> Self {
@@ -345,12 +361,18 @@ fn verifier_problem(error: &VerifierError, store: &Path, crl_paths: &[String]) -
 /// A sentence with the path and what is wrong.
 fn load_secrets(path: &Path) -> Result<IdentitySecrets, String> {
     let told = |error: &dyn fmt::Display| format!("{}: {error}", path.display());
-    let file = File::open(path).map_err(|error| told(&error))?;
+    let unreadable = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            told(&"there is no such file; `zoogate secret` makes a secret, and every zoogate has the same file")
+        }
+        _ => told(&format_args!("the file of secrets can't be read: {error}")),
+    };
+    let file = File::open(path).map_err(unreadable)?;
     // One allocation, so that growing leaves no copies behind.
     let mut content = Vec::with_capacity(MAX_SECRET_FILE as usize + 1);
     let read = file.take(MAX_SECRET_FILE + 1).read_to_end(&mut content);
     let content = Secret::new(content);
-    if read.map_err(|error| told(&error))? as u64 > MAX_SECRET_FILE {
+    if read.map_err(unreadable)? as u64 > MAX_SECRET_FILE {
         return Err(told(&"too large to be a file of secrets; make one with `zoogate secret`"));
     }
     IdentitySecrets::parse(content.expose()).map_err(|error| told(&error))
@@ -358,4 +380,26 @@ fn load_secrets(path: &Path) -> Result<IdentitySecrets, String> {
 
 fn or_note<T, E: fmt::Display>(result: Result<T, E>, key: &'static str, problems: &mut Vec<LoadProblem>) -> Option<T> {
     result.map_err(|error| problems.push(LoadProblem { key, message: error.to_string() })).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_secrets_may_be_as_large_as_is_allowed_and_no_larger() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let secret = "0123456789abcdef0123456789abcdef";
+        let of_length = |length: usize| format!("{secret}\n#{}", "x".repeat(length - secret.len() - 2));
+        std::fs::write(file.path(), of_length(MAX_SECRET_FILE as usize)).unwrap();
+        load_secrets(file.path()).unwrap();
+        std::fs::write(file.path(), of_length(MAX_SECRET_FILE as usize + 1)).unwrap();
+        assert!(load_secrets(file.path()).unwrap_err().contains("too large"));
+    }
+
+    #[test]
+    fn a_missing_file_of_secrets_is_told_with_its_path_and_the_remedy() {
+        let told = load_secrets(Path::new("/nowhere/secret")).unwrap_err();
+        assert!(told.starts_with("/nowhere/secret: there is no such file; `zoogate secret`"), "{told}");
+    }
 }

@@ -68,3 +68,48 @@ fn run_exits_78_with_every_file_that_is_missing() {
     assert!(run.stderr.contains("\nzoogate.yaml:5: tls.trust_store: "), "{}", run.stderr);
     assert!(run.stderr.contains("\nzoogate.yaml:6: identity.secret_file: "), "{}", run.stderr);
 }
+
+#[test]
+fn whoever_has_read_enough_changes_no_exit_code() {
+    let shop = workshop::pki();
+    for (line, code) in [
+        ("explain alice.crt --trust-store root.crt", 0),
+        ("explain alice.crt --trust-store root.crt --at 2001-01-01T00:00:00Z --output json", 1),
+        ("identity alice.crt --secret-file secret", 0),
+        ("version", 0),
+    ] {
+        // A pipe whose reader is gone before anything is written.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = shop.command(line).stdout(writer).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{line}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{line}");
+    }
+}
+
+/// Problems of the configuration itself hide none of the files that it names.
+#[test]
+fn check_and_run_tell_of_files_beside_a_wrong_key() {
+    let shop = workshop::Workshop::new();
+    let config = workshop::CONFIG.replace("UPSTREAM", "127.0.0.1:2181");
+    shop.write("zoogate.yaml", format!("{config}limits: {{ frame: much }}\n"));
+    for verb in ["check", "run"] {
+        let run = shop.zoogate(&format!("{verb} --config zoogate.yaml"));
+        assert_eq!(run.code, 78);
+        for told in ["7: limits.frame: ", "4: tls.key_store: ", "5: tls.trust_store: ", "6: identity.secret_file: "] {
+            assert_eq!(run.stderr.matches(&format!("zoogate.yaml:{told}")).count(), 1, "{told}: {}", run.stderr);
+        }
+    }
+}
+
+#[test]
+fn an_empty_store_is_called_empty() {
+    let shop = workshop::Workshop::new();
+    shop.write("zoogate.yaml", workshop::CONFIG.replace("UPSTREAM", "127.0.0.1:2181"));
+    for name in ["server.crt", "server.key", "root.crt"] {
+        shop.write(name, "");
+    }
+    let check = shop.zoogate("check --config zoogate.yaml").stderr;
+    assert!(check.contains("tls.trust_store: ") && check.contains("root.crt: is empty\n"), "{check}");
+    assert!(check.contains("tls.key_store: ") && check.contains("server.crt: is empty\n"), "{check}");
+}

@@ -116,7 +116,10 @@ fn systemds_credentials_are_found_where_the_environment_says() {
     };
     assert!(complaint(None).contains("zoogate.yaml:4: tls.key_store.path: ${CREDENTIALS_DIRECTORY} is not set"));
     let with = complaint(Some("/run/credentials/zoogate.service"));
-    assert!(with.contains("listen.address") && !with.contains("key_store"), "{with}");
+    assert!(
+        with.contains("listen.address") && with.contains(" /run/credentials/zoogate.service/server.p12: "),
+        "{with}"
+    );
 }
 
 #[test]
@@ -158,10 +161,19 @@ fn every_address_of_both_families_can_be_listened_on() {
 
 #[test]
 fn a_server_elsewhere_is_dialled_from_the_systems_address() {
-    for address in ["zk1.example.com:2181", "'[::1]:2181'", "localhost:2181", "10.0.0.1:2181"] {
+    for address in ["zk1.example.com:2181", "'[::1]:2181'", "localhost.example.com:2181", "10.0.0.1:2181"] {
         let config = parse(&format!("{SMALLEST}upstream: {{ address: {address} }}\n")).unwrap();
         assert_eq!(config.upstream.source, UpstreamSource::System, "{address}");
         assert_eq!(config.upstream.address.to_string(), address.trim_matches('\''));
+    }
+}
+
+#[test]
+fn a_server_on_loopback_sees_its_clients_apart_whatever_it_is_called() {
+    for address in ["127.0.0.1:2181", "127.8.9.10:2181", "localhost:2181", "LocalHost:2181"] {
+        let config = parse(&format!("{SMALLEST}upstream: {{ address: {address} }}\n")).unwrap();
+        assert_eq!(config.upstream.source, UpstreamSource::PerClient, "{address}");
+        parse(&format!("{SMALLEST}upstream: {{ address: {address}, source: per_client }}\n")).unwrap();
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
     }
     // The grammar asks for one of the two.
     let path = args.config.as_deref().unwrap_or(Path::new(""));
-    let config = match files::load_config(path) {
+    let config = match files::load_whole_config(path) {
         Ok(config) => config,
         Err(exit) => return exit,
     };

@@ -5,11 +5,18 @@ use std::path::Path;
 use super::acl_ids::{Naming, X509Id};
 use super::{Exit, NamingArgs, complain};
 use crate::config::{self, Config, Inject, Problem};
-use crate::snapshot::{IdentityRules, LoadProblem};
+use crate::snapshot::{self, IdentityRules, LoadProblem};
 
 /// Loads a configuration, or says all that is wrong with it.
 pub(super) fn load_config(path: &Path) -> Result<Config, Exit> {
     Config::load(path).map_err(|error| complain(&error, Exit::Configuration))
+}
+
+/// Loads a configuration whose files will all be loaded; or says all that is wrong with it, and with those files.
+pub(super) fn load_whole_config(path: &Path) -> Result<Config, Exit> {
+    load_config(path).inspect_err(|_| {
+        complain_in(path, &snapshot::problems_of(&config::named_files(path)));
+    })
 }
 
 /// Says what is wrong with files that a configuration names, each with the key's place in it.

@@ -15,7 +15,7 @@ use crate::systemd::ServiceManager;
 use crate::telemetry::{self, TelemetryError};
 
 pub(super) fn run(args: &ConfigArgs) -> Exit {
-    let config = match files::load_config(&args.config) {
+    let config = match files::load_whole_config(&args.config) {
         Ok(config) => config,
         Err(exit) => return exit,
     };

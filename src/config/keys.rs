@@ -48,7 +48,7 @@ pub const KEYS: &[Key] = &[
     key("upstream.response_timeout", Written("30s"), "time for ZooKeeper's ConnectResponse and injected replies"),
     key(
         "upstream.source",
-        Depends("`per_client` if `upstream.address` is in 127.0.0.0/8, else `system`"),
+        Depends("`per_client` if `upstream.address` is in 127.0.0.0/8 or `localhost`, else `system`"),
         "local address of connections to ZooKeeper: a loopback address for each client, or the system's choice",
     ),
     key("upstream.keepalive", Written("60s"), "idle time before TCP probes ZooKeeper; `off` never does"),

@@ -39,7 +39,8 @@ pub(super) struct Reader<'a> {
 
 /// What stands at a path.
 enum Entry<'a> {
-    Present(&'a Node, &'a Node),
+    /// Its key, the first one of duplicates.
+    Present(&'a Node),
     Absent,
     /// A section above it is not one; that problem is noted already.
     Unreachable,
@@ -108,17 +109,7 @@ impl<'a> Reader<'a> {
         path: &'static str,
         parse: impl Fn(&Kind, &Origin) -> Result<T, String>,
     ) -> Option<Option<T>> {
-        let (key, value) = match self.entry(path) {
-            Entry::Present(key, value) => (key, value),
-            Entry::Absent => return Some(None),
-            Entry::Unreachable => return None,
-        };
-        let parsed = match &value.kind {
-            Kind::Null => Err("has no value; write one, or take the key out".to_owned()),
-            Kind::Tagged => Err("`!tags` have no meaning here".to_owned()),
-            kind => parse(kind, self.origin),
-        };
-        parsed.map_err(|message| self.note(Some(key.position), path, message)).ok().map(Some)
+        self.each(path, |reader, key, value| reader.read(path, (key, value), &parse))
     }
 
     /// The elements of a list; a single value is a list of one. `Some(None)` if the key is not written.
@@ -127,17 +118,49 @@ impl<'a> Reader<'a> {
         path: &'static str,
         parse: impl Fn(&Kind, &Origin) -> Result<T, String>,
     ) -> Option<Option<Vec<T>>> {
-        let Entry::Present(_, Node { kind: Kind::List(elements), .. }) = self.entry(path) else {
-            return self.optional(path, |kind, origin| Ok(vec![parse(kind, origin)?]));
-        };
-        let mut values = Vec::new();
-        for (index, element) in elements.iter().enumerate() {
-            match parse(&element.kind, self.origin) {
-                Ok(value) => values.push(value),
-                Err(message) => self.note(Some(element.position), &format!("{path}[{index}]"), message),
+        self.each(path, |reader, key, value| {
+            let Kind::List(elements) = &value.kind else {
+                return reader.read(path, (key, value), |kind, origin| Ok(vec![parse(kind, origin)?]));
+            };
+            let mut values = Vec::new();
+            for (index, element) in elements.iter().enumerate() {
+                match parse(&element.kind, reader.origin) {
+                    Ok(value) => values.push(value),
+                    Err(message) => reader.note(Some(element.position), &format!("{path}[{index}]"), message),
+                }
             }
+            (values.len() == elements.len()).then_some(values)
+        })
+    }
+
+    /// Reads the value of a key, and of its duplicates for their problems alone.
+    fn each<T>(
+        &mut self,
+        path: &'static str,
+        mut read: impl FnMut(&mut Self, &'a Node, &'a Node) -> Option<T>,
+    ) -> Option<Option<T>> {
+        match self.entry(path) {
+            Entry::Present(..) => {}
+            Entry::Absent => return Some(None),
+            Entry::Unreachable => return None,
         }
-        (values.len() == elements.len()).then_some(Some(values))
+        let (written, _) = self.written(path);
+        let values: Vec<_> = written.into_iter().map(|(key, value)| read(self, key, value)).collect();
+        values.into_iter().next()?.map(Some)
+    }
+
+    fn read<T>(
+        &mut self,
+        path: &str,
+        (key, value): (&Node, &Node),
+        parse: impl Fn(&Kind, &Origin) -> Result<T, String>,
+    ) -> Option<T> {
+        let parsed = match &value.kind {
+            Kind::Null => Err("has no value; write one, or take the key out".to_owned()),
+            Kind::Tagged => Err("`!tags` have no meaning here".to_owned()),
+            kind => parse(kind, self.origin),
+        };
+        parsed.map_err(|message| self.note(Some(key.position), path, message)).ok()
     }
 
     /// Whether the key is written in the file.
@@ -148,7 +171,7 @@ impl<'a> Reader<'a> {
     /// Notes a problem at a key, or at the section where it is missing.
     pub(super) fn problem(&mut self, path: &'static str, message: impl Into<String>) {
         let position = match self.entry(path) {
-            Entry::Present(key, _) => Some(key.position),
+            Entry::Present(key) => Some(key.position),
             Entry::Absent => enclosing(self.root, path),
             // Noted where the section is.
             Entry::Unreachable => return,
@@ -181,25 +204,33 @@ impl<'a> Reader<'a> {
     }
 
     fn entry(&self, path: &'static str) -> Entry<'a> {
-        debug_assert!(KEYS.iter().any(|key| key.path == path), "{path} is not in the table of keys");
-        let mut words = path.split('.').peekable();
-        let mut section = self.root;
-        while let Some(word) = words.next() {
-            let entries = match &section.kind {
-                Kind::Section(entries) => entries,
-                Kind::Null => return Entry::Absent,
-                _ => return Entry::Unreachable,
-            };
-            let Some((key, value)) = entries.iter().find(|(key, _)| matches!(&key.kind, Kind::Text(k) if k == word))
-            else {
-                return Entry::Absent;
-            };
-            if words.peek().is_none() {
-                return Entry::Present(key, value);
-            }
-            section = value;
+        match self.written(path) {
+            (written, _) if !written.is_empty() => Entry::Present(written[0].0),
+            (_, true) => Entry::Unreachable,
+            (_, false) => Entry::Absent,
         }
-        Entry::Absent
+    }
+
+    /// Every place where the key is written, in the order of the file: several, where it or a section of it is
+    /// duplicated. And whether a section of it is none.
+    fn written(&self, path: &'static str) -> (Vec<(&'a Node, &'a Node)>, bool) {
+        debug_assert!(KEYS.iter().any(|key| key.path == path), "{path} is not in the table of keys");
+        let (mut sections, mut written, mut unreachable) = (vec![self.root], Vec::new(), false);
+        for word in path.split('.') {
+            written.clear();
+            for section in sections {
+                match &section.kind {
+                    Kind::Section(entries) => {
+                        let named = entries.iter().filter(|(key, _)| matches!(&key.kind, Kind::Text(k) if k == word));
+                        written.extend(named.map(|(key, value)| (key, value)));
+                    }
+                    Kind::Null => {}
+                    _ => unreachable = true,
+                }
+            }
+            sections = written.iter().map(|(_, value)| *value).collect();
+        }
+        (written, unreachable)
     }
 }
 

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, thread, time::D
 
 use super::{
     Acl, Admin, ClientAuth, ClientX509, Config, ConfigError, FourLetterWords, Identity, Inject, KeyStoreFiles, Limits,
-    Listen, ListenAddress, Log, Problem, Reload, Revocation, RevocationPolicy, Runtime, Session, Shutdown, Tcp, Tls,
-    TrustStoreFiles, Upstream, UpstreamAddress, UpstreamSource,
+    Listen, ListenAddress, Log, NamedFiles, Problem, Reload, Revocation, RevocationPolicy, Runtime, Session, Shutdown,
+    Tcp, Tls, TrustStoreFiles, Upstream, UpstreamAddress, UpstreamSource,
     names::Names,
     raw,
     reader::{Origin, Reader},
@@ -67,6 +67,18 @@ pub(super) fn read(text: &str, origin: &Origin) -> Result<Config, ConfigError> {
         })
     };
     Ok(whole().expect("a section is missing only where a problem was noted"))
+}
+
+/// The files that the text names, as far as it can be read, whatever is wrong with the rest.
+pub(super) fn read_files(text: &str, origin: &Origin) -> NamedFiles {
+    let Ok(root) = raw::parse(text) else { return NamedFiles::default() };
+    let r = &mut Reader::new(&root, origin);
+    NamedFiles {
+        key_store: key_store(r),
+        trust_store: trust_store(r),
+        crls: r.list("tls.crls", value::path).flatten().unwrap_or_default(),
+        secret_file: r.optional("identity.secret_file", value::path).flatten(),
+    }
 }
 
 /// The addresses, which must not get in each other's way.
@@ -181,12 +193,20 @@ fn upstream(r: &mut Reader<'_>, address: Option<UpstreamAddress>) -> Option<Upst
 fn upstream_source(r: &mut Reader<'_>, address: Option<&UpstreamAddress>) -> Option<UpstreamSource> {
     let words = [("per_client", UpstreamSource::PerClient), ("system", UpstreamSource::System)];
     let written = r.optional("upstream.source", value::choice(&words))?;
-    let loopback = address?.ip().is_some_and(|ip| ip.is_ipv4() && ip.is_loopback());
+    let address = address?;
+    // Where the name leads to ::1 after all, the dialler leaves the source to the system.
+    let loopback = match address.ip() {
+        Some(ip) => ip.is_ipv4() && ip.is_loopback(),
+        None => address.host.eq_ignore_ascii_case("localhost"),
+    };
     match written {
         None if loopback => Some(UpstreamSource::PerClient),
         None => Some(UpstreamSource::System),
         Some(UpstreamSource::PerClient) if !loopback => {
-            r.problem("upstream.source", "`per_client` needs an `upstream.address` in 127.0.0.0/8; write `system`");
+            r.problem(
+                "upstream.source",
+                "`per_client` needs an `upstream.address` in 127.0.0.0/8, or `localhost`; write `system`",
+            );
             None
         }
         Some(source) => Some(source),
@@ -195,8 +215,7 @@ fn upstream_source(r: &mut Reader<'_>, address: Option<&UpstreamAddress>) -> Opt
 
 fn tls(r: &mut Reader<'_>) -> Option<Tls> {
     let key_store = key_store(r);
-    let trust_path = r.value("tls.trust_store.path", value::path);
-    let trust_password = r.optional("tls.trust_store.password_file", value::path);
+    let trust_store = trust_store(r);
     let crls = r.list("tls.crls", value::path).map(Option::unwrap_or_default);
     let scopes = [("chain", Revocation::Chain), ("leaf", Revocation::Leaf)];
     let revocation = r.value("tls.revocation", value::choice(&scopes));
@@ -214,7 +233,7 @@ fn tls(r: &mut Reader<'_>) -> Option<Tls> {
     }
     Some(Tls {
         key_store: key_store?,
-        trust_store: TrustStoreFiles { path: trust_path?, password_file: trust_password? },
+        trust_store: trust_store?,
         crls: crls?,
         revocation: revocation?,
         revocation_policy: revocation_policy?,
@@ -235,6 +254,12 @@ fn key_store(r: &mut Reader<'_>) -> Option<KeyStoreFiles> {
         key_path: key_path?,
         key_password_file: key_password_file?,
     })
+}
+
+fn trust_store(r: &mut Reader<'_>) -> Option<TrustStoreFiles> {
+    let path = r.value("tls.trust_store.path", value::path);
+    let password_file = r.optional("tls.trust_store.password_file", value::path);
+    Some(TrustStoreFiles { path: path?, password_file: password_file? })
 }
 
 /// A secret file that is wrong is no file here, and one that is not written is `Some(None)`.
