@@ -322,17 +322,3 @@ fn what_needs_a_restart_is_told_as_long_as_it_does() {
     site.look();
     assert!(site.reloader.report().borrow().needs_restart.is_empty());
 }
-
-#[test]
-fn a_thousand_reloads_leave_no_descriptors_behind() {
-    let mut site = Site::new();
-    let open = || fs::read_dir("/proc/self/fd").unwrap().count();
-    let secrets: Vec<_> = (0..2).map(|index| format!("{SECRET}-{index}")).collect();
-    let before = open();
-    for round in 0..1000 {
-        site.write("secret", &secrets[round % 2]);
-        site.look();
-    }
-    assert_eq!(site.metric("zoogate_reload_total{material=\"secret\",result=\"ok\"}"), 1000);
-    assert!(open() <= before + 8, "{before} descriptors before, {} after", open());
-}

@@ -13,6 +13,7 @@ mod limits;
 mod logs;
 mod ownership;
 mod relay;
+mod reload;
 mod session;
 mod shutdown;
 mod status;

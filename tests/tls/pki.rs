@@ -71,10 +71,20 @@ impl Entity {
 
     /// A CRL valid from 1 January to 1 January.
     pub(crate) fn crl_between(&self, revoked: &[&Entity], from: i32, to: i32) -> Vec<u8> {
-        let revoked_certs = revoked
-            .iter()
-            .map(|entity| RevokedCertParams {
-                serial_number: entity.params.serial_number.clone().unwrap(),
+        let serials = revoked.iter().map(|entity| entity.params.serial_number.clone().unwrap()).collect();
+        self.crl_of_between(serials, from, to)
+    }
+
+    /// A CRL valid for all times that the tests use.
+    pub(crate) fn crl_of(&self, serials: Vec<SerialNumber>) -> Vec<u8> {
+        self.crl_of_between(serials, 2021, 2039)
+    }
+
+    fn crl_of_between(&self, serials: Vec<SerialNumber>, from: i32, to: i32) -> Vec<u8> {
+        let revoked_certs = serials
+            .into_iter()
+            .map(|serial_number| RevokedCertParams {
+                serial_number,
                 revocation_time: date_time_ymd(2021, 1, 1),
                 reason_code: None,
                 invalidity_date: None,

@@ -297,3 +297,31 @@ fn openssl_ca() -> Openssl {
     openssl.write("v3.cnf", "basicConstraints=CA:FALSE\n");
     openssl
 }
+
+#[test]
+fn a_hundred_thousand_entries_cost_a_handshake_no_more_than_one() {
+    let root = Entity::root("Root");
+    let (alice, bob) = (root.issue(leaf("alice")), root.issue(leaf("bob")));
+    let load = |others: u64| {
+        let others = (0..others).map(|n| SerialNumber::from((1 << 40) + n));
+        with(
+            &[&root.cert],
+            vec![root.crl_of(others.chain([bob.params.serial_number.clone().unwrap()]).collect())],
+            HARD,
+        )
+    };
+    let (small, large) = (load(0), load(100_000));
+    assert_eq!(large.crls().next().unwrap().entries, 100_001);
+    assert_refused(verify(&large, &[&bob.cert]), Refusal::Revoked, "CN=bob");
+    let took = |verifier: &ClientVerifier| {
+        let rounds = (0..5).map(|_| {
+            let begun = std::time::Instant::now();
+            (0..40).for_each(|_| drop(verify(verifier, &[&alice.cert]).unwrap()));
+            begun.elapsed()
+        });
+        rounds.min().unwrap()
+    };
+    let (one, many) = (took(&small), took(&large));
+    // To parse or to hash the list again would take hundreds of times as long.
+    assert!(many < one * 5, "{one:?} with one entry, {many:?} with 100,001");
+}

@@ -80,6 +80,11 @@ impl Metrics {
         *self.0.get(sample).unwrap_or_else(|| panic!("no sample {sample}"))
     }
 
+    /// Every sample's name with its labels.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// Live connections in all states.
     pub(crate) fn live(&self) -> f64 {
         self.family("zoogate_connections").map(|(_, value)| value).sum()

@@ -88,6 +88,13 @@ impl Pki {
         certify(params(name), &self.issuer)
     }
 
+    /// A certificate that is valid after so long.
+    pub(crate) fn valid_from(&self, delay: Duration) -> Who {
+        let mut params = params("early");
+        params.not_before = (SystemTime::now() + delay).into();
+        certify(params, &self.issuer)
+    }
+
     /// The CA's list of revoked certificates: nobody, or alice.
     pub(crate) fn crl(&self, number: u64, alice: bool) -> String {
         let revoked = RevokedCertParams {

@@ -59,6 +59,11 @@ impl Proxy {
         }
     }
 
+    /// A file that it was started with.
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
+        self.files.path().join(name)
+    }
+
     /// Replaces a file that it was started with.
     pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.files.path().join(name), text).unwrap();
