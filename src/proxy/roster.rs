@@ -16,11 +16,13 @@ pub struct Roster {
 
 #[derive(Debug, Default)]
 struct Lists {
-    /// By the certificate's SHA-256.
-    certificates: HashMap<String, InUse>,
+    certificates: HashMap<Key, InUse>,
     /// The identity of each live session's newest connection, by session id.
     sessions: HashMap<i64, Arc<str>>,
 }
+
+/// The certificate's SHA-256, and who ZooKeeper is told it is: rules may change while it is in use.
+type Key = (String, Arc<str>);
 
 #[derive(Debug)]
 struct InUse {
@@ -66,11 +68,12 @@ pub(crate) struct Place {
 impl Roster {
     /// Enters a connection of a client whose certificate says `name`.
     pub(crate) fn enter(self: &Arc<Self>, client: &ClientName, name: &Identity) -> Place {
-        let identity = client.identity.as_ref().map(ToString::to_string).unwrap_or_default();
+        let identity: Arc<str> = client.identity.as_ref().map_or("", Identity::as_str).into();
+        let key = (client.sha256.clone(), Arc::clone(&identity));
         let mut lists = self.lock();
-        let InUse { present, requests } = lists.certificates.entry(client.sha256.clone()).or_insert_with(|| InUse {
+        let InUse { present, requests } = lists.certificates.entry(key).or_insert_with(|| InUse {
             present: Present {
-                identity: identity.clone(),
+                identity: identity.to_string(),
                 name: name.to_string(),
                 serial: client.serial.clone(),
                 sha256: client.sha256.clone(),
@@ -87,7 +90,7 @@ impl Roster {
         let requests = Arc::clone(requests);
         drop(lists);
         let (roster, sha256) = (Arc::clone(self), client.sha256.clone());
-        Place { roster, sha256, identity: identity.into(), session: None, requests }
+        Place { roster, sha256, identity, session: None, requests }
     }
 
     /// Everyone present, in no order.
@@ -121,9 +124,13 @@ impl Place {
         self.session = Some(session_id);
         let mut lists = self.roster.lock();
         lists.sessions.insert(session_id, Arc::clone(&self.identity));
-        if let Some(in_use) = lists.certificates.get_mut(&self.sha256) {
+        if let Some(in_use) = lists.certificates.get_mut(&self.key()) {
             in_use.present.sessions += 1;
         }
+    }
+
+    fn key(&self) -> Key {
+        (self.sha256.clone(), Arc::clone(&self.identity))
     }
 
     /// Where the connection's requests are counted.
@@ -135,7 +142,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut lists = self.roster.lock();
-        if let Entry::Occupied(mut entry) = lists.certificates.entry(std::mem::take(&mut self.sha256)) {
+        if let Entry::Occupied(mut entry) = lists.certificates.entry(self.key()) {
             let present = &mut entry.get_mut().present;
             present.connections -= 1;
             present.sessions -= usize::from(self.session.is_some());
@@ -198,6 +205,26 @@ mod tests {
         drop((second, enter(&roster, "aa")));
         let _again = enter(&roster, "aa");
         assert_eq!(told(), [(0, 0)]);
+    }
+
+    #[test]
+    fn a_certificate_that_becomes_somebody_else_is_told_as_both() {
+        let roster = Arc::new(Roster::default());
+        let name = Identity::new("CN=a".to_owned()).unwrap();
+        let [before, after] = ["old", "new"].map(|identity| {
+            let identity = Some(Identity::new(identity.to_owned()).unwrap());
+            roster.enter(&ClientName { identity, ..client("aa") }, &name)
+        });
+        let told = || {
+            let mut told: Vec<_> = roster.present().iter().map(|p| (p.identity.clone(), p.connections)).collect();
+            told.sort();
+            told
+        };
+        assert_eq!(told(), [("new".to_owned(), 1), ("old".to_owned(), 1)]);
+        drop(before);
+        assert_eq!(told(), [("new".to_owned(), 1)]);
+        drop(after);
+        assert_eq!(told(), []);
     }
 
     #[test]
