@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build provider image test test-matrix test-provider test-helm test-cluster demo check setup setup-matrix setup-demo lint ci clean
+.PHONY: help build provider image test test-matrix test-provider test-helm test-cluster test-image demo check setup setup-matrix setup-demo lint ci clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -32,6 +32,9 @@ test-helm: setup-demo ## the Helm chart, without a cluster; UPDATE=1 rewrites wh
 
 test-cluster: ## the Helm chart on the cluster of KUBECONFIG, such as kind's; LOAD_IMAGE loads an image's tarball there
 	tests/cluster/run.sh
+
+test-image: setup ## the container image, unpacked and run without a right too many; needs root
+	tests/image/run.sh
 
 demo: setup-demo ## ZooKeeper behind zoogate on this machine, to look at; Ctrl-C ends it
 	cargo build --locked --bin zoogate

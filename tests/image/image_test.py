@@ -15,6 +15,7 @@ import tempfile
 import tomllib
 import unittest
 
+from compose_spec import PyCompose
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
@@ -200,6 +201,12 @@ class Page(Docker):
         self.assertEqual(status["NoNewPrivs"], "1")
         for kind in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]:
             self.assertEqual(int(status[kind], 16), 0, kind)
+
+    def test_its_compose_file_is_one(self):
+        text = (COMPOSE / "compose.yaml").read_text()
+        PyCompose.from_yaml(text).validate()
+        with self.assertRaises(ValueError):
+            PyCompose.from_yaml(text.replace("cap_drop", "cap_dorp"))
 
     def test_it_shows_the_files_that_are_there(self):
         text = PAGE.read_text()
