@@ -8,6 +8,8 @@ use prometheus::proto::MetricType::{COUNTER, GAUGE};
 use prometheus::proto::{MetricFamily, MetricType};
 use prometheus::{Registry, Result};
 
+use rustix::time::{ClockId, clock_gettime};
+
 use super::family::{self, Family};
 use crate::telemetry;
 
@@ -27,19 +29,27 @@ pub(super) struct Process {
     descs: Vec<Desc>,
     ticks_per_second: f64,
     /// Unix time at which the machine started; the process' start is told relative to it.
-    booted: Option<f64>,
+    booted: f64,
 }
 
 impl Process {
     pub(super) fn register(registry: &Registry) -> Result<()> {
         let descs = FAMILIES.iter().map(|family| family.desc()).collect::<Result<_>>()?;
-        let system = fs::read_to_string("/proc/stat").unwrap_or_default();
         registry.register(Box::new(Self {
             descs,
             ticks_per_second: ticks_per_second(&fs::read("/proc/self/auxv").unwrap_or_default()),
-            booted: number_after(&system, "btime "),
+            booted: booted(),
         }))
     }
+}
+
+/// Unix time of the machine's start. Not from `/proc/stat`, which a service may not see (`ProcSubset=pid`).
+fn booted() -> f64 {
+    let seconds = |clock| {
+        let time = clock_gettime(clock);
+        time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+    };
+    seconds(ClockId::Realtime) - seconds(ClockId::Boottime)
 }
 
 impl Collector for Process {
@@ -58,7 +68,7 @@ impl Collector for Process {
             (GAUGE, number_after(&status, "VmSize:").map(|kib| kib * 1024.0)),
             (GAUGE, open_descriptors()),
             (GAUGE, number_after(&limits, "Max open files")),
-            (GAUGE, sum(self.booted, seconds(START_TIME))),
+            (GAUGE, sum(Some(self.booted), seconds(START_TIME))),
             (GAUGE, number_after(&status, "Threads:")),
             (COUNTER, Some(telemetry::dropped_lines() as f64)),
         ];
@@ -103,6 +113,12 @@ fn ticks_per_second(auxv: &[u8]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_machine_started_when_the_kernel_says() {
+        let told = number_after(&fs::read_to_string("/proc/stat").unwrap(), "btime ").unwrap();
+        assert!((booted() - told).abs() < 2.0, "{} {told}", booted());
+    }
 
     #[test]
     fn a_program_name_with_spaces_and_parentheses_does_not_shift_the_fields() {
