@@ -4,7 +4,8 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build provider image test test-matrix test-provider test-helm test-cluster test-image demo check setup setup-matrix setup-demo lint ci clean
+.PHONY: help build provider image deb test test-matrix test-provider test-deb test-helm test-cluster test-image demo \
+	check setup setup-matrix setup-demo lint ci clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -17,6 +18,9 @@ provider: ## the jar for ZooKeeper's side of native x509 ids, target/zoogate-zoo
 
 image: ## the container image, target/zoogate-image.tar; needs no Docker
 	deploy/container/build.sh
+
+deb: ## the Debian package, in target/debian
+	deploy/debian/build.sh
 
 test: setup ## all tests, with real ZooKeeper servers and real clients
 	ZOOKEEPER_VERSIONS="$${ZOOKEEPER_VERSIONS:-3.4.14 3.6.4 3.9.5}" cargo test --locked
@@ -35,6 +39,9 @@ test-cluster: ## the Helm chart on the cluster of KUBECONFIG, such as kind's; LO
 
 test-image: setup ## the container image, unpacked and run without a right too many; needs root
 	tests/image/run.sh
+
+test-deb: ## the package and docs/install-systemd.md in a booted Debian with ZooKeeper; needs root
+	tests/deb/run.sh
 
 demo: setup-demo ## ZooKeeper behind zoogate on this machine, to look at; Ctrl-C ends it
 	cargo build --locked --bin zoogate

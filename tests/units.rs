@@ -114,7 +114,7 @@ fn configuration() -> Config {
 #[test]
 fn the_units_fit_the_configuration_that_is_installed() {
     let (config, service) = (configuration(), text("zoogate.service"));
-    let longest = config.shutdown.delay + config.shutdown.grace + Duration::from_secs(4);
+    let longest = config.shutdown.delay + config.shutdown.grace + Duration::from_secs(5);
     assert!(seconds(&service, "TimeoutStopSec") > longest);
     let descriptors: usize = values(&service, "LimitNOFILE")[0].parse().expect("a number");
     assert!(descriptors >= 2 * config.limits.connections + 100);
