@@ -109,6 +109,17 @@ class Generated(unittest.TestCase):
         for path in generate.leaves():
             self.assertIn(path, described, "a comment `# -- …` above the value")
 
+    def test_values_for_other_charts_are_values_with_one_gate(self):
+        bitnami, pravega = example("bitnami"), example("pravega")
+        self.assertEqual([c["restartPolicy"] for c in bitnami["initContainers"]], ["Always"])
+        self.assertEqual(bitnami["lifecycleHooks"]["preStop"]["exec"]["command"][0], "bash")
+        # The hook and what comes before it fit into Kubernetes' 30 seconds.
+        self.assertIn("SECONDS >= 19", bitnami["lifecycleHooks"]["preStop"]["exec"]["command"][2])
+        # The operator's definition of a container knows none, and the API server would drop it.
+        self.assertNotIn("restartPolicy", pravega["containers"][0])
+        self.assertNotIn("lifecycle", pravega["containers"][0])
+        self.assertEqual([v["name"] for v in pravega["volumes"]], ["zoogate"])
+
     def test_rules_and_dashboard_are_those_of_deploy(self):
         for ours, source in [("zoogate.rules.yaml", "prometheus"), ("zoogate.json", "grafana")]:
             path = CHART / "files" / ours
@@ -157,6 +168,8 @@ class Sidecar(unittest.TestCase):
         gate = self.gate(self.pod())
         for probe, path in [("startupProbe", "/livez"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")]:
             self.assertEqual(gate[probe]["httpGet"], {"path": path, "port": "zoogate-admin"}, probe)
+        # A gate that hangs sends nobody away: there is nothing to wait for.
+        self.assertEqual(gate["livenessProbe"]["terminationGracePeriodSeconds"], 5)
         self.assertEqual({p["name"]: p["containerPort"] for p in gate["ports"]}, {"secure-client": 2281, "zoogate-admin": 9281})
 
     def test_no_probe_connects_to_the_tls_port(self):

@@ -91,5 +91,5 @@ def files():
         CHART / "README.md": readme(),
         # The chart has no value for the grace period, which is then 30 seconds.
         EXAMPLES / "bitnami.yaml": hooks("bitnami", "1.36", delay=3, grace=12),
-        EXAMPLES / "pravega.yaml": hooks("pravega", "1.36"),
+        EXAMPLES / "pravega.yaml": hooks("pravega", "1.28"),
     }
