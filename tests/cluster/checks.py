@@ -198,8 +198,10 @@ def load(clients=12):
     kubectl("exec", name, "--", "touch", "/tmp/stop")
     within(120, lambda: get("pod", name)["status"]["phase"] in ("Succeeded", "Failed"), "the clients end")
     said = kubectl("logs", name)
-    assert said.rstrip().endswith("}"), said[-3000:]
-    outcome.update(json.loads(said.splitlines()[-1]))
+    # Among lines of the client's log.
+    results = [line for line in said.splitlines() if line.startswith('{"clients"')]
+    assert results, said[-3000:]
+    outcome.update(json.loads(results[0]))
     kubectl("delete", "pod", name, "--now")
 
 
