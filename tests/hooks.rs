@@ -172,7 +172,9 @@ fn the_hook_gives_up_when_its_time_is_over() {
 fn drain_has_the_gate_send_its_clients_away_and_stop() {
     let pki = Pki::new();
     let server = server();
-    let mut gate = gate(&pki, &server);
+    // Sooner than the session ends, which sends no pings.
+    let yaml = Gate::config(&pki, server.address()) + "shutdown: { grace: 2s }\n";
+    let mut gate = Gate::start(&yaml);
     let mut client = Wire::tls(gate.address(), &pki.ca, &alice(&pki)).unwrap();
     client.open_new();
     let drain = |pid: u32| {
