@@ -2,11 +2,12 @@
 
 mod announce;
 pub mod process;
+mod sockets;
 mod view;
 mod vital;
 
 use std::io;
-use std::net::{self, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -19,13 +20,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::admin::Admin;
-use crate::config::{self, Config, ListenAddress};
+use crate::config::{self, Config};
 use crate::metrics::Metrics;
 use crate::proxy::{self, Bounds, Dialer, Gate, Health, Liveness, Revalidation, Settings, X509Auth};
 use crate::reload::{Contents, Reloader};
 use crate::shutdown::Drain;
 use crate::snapshot::{LoadProblem, Snapshot};
-use crate::systemd::{Notifier, PassedSockets, ServiceManager, SocketError, Watchdog};
+use crate::systemd::{Notifier, ServiceManager, SocketError, Watchdog};
 use crate::zk::four_letter_word::FourLetterWord;
 use announce::Announcer;
 use view::View;
@@ -121,14 +122,15 @@ impl App {
             warn!("{warning}");
         }
         let ServiceManager { mut sockets, notifier, watchdog } = service_manager;
-        let listeners = bind_all(&config.listen, &mut sockets)?;
-        let admin = config.admin.address.as_ref().map(|address| bind_admin(address, &mut sockets)).transpose()?;
+        let listeners = sockets::bind_listeners(&config.listen, &mut sockets)?;
+        let admin =
+            config.admin.address.as_ref().map(|address| sockets::bind_admin(address, &mut sockets)).transpose()?;
         sockets.finish()?;
         let drain = Drain::new(config.shutdown.grace);
         let (snapshots, current) = watch::channel(snapshot);
         let shared = (Arc::clone(&metrics), drain.clone());
         let gate = Arc::new(Gate::new(
-            settings(&config, own_port(&listeners)),
+            settings(&config, sockets::own_port(&listeners)),
             dialer(&config.upstream),
             current.clone(),
             shared,
@@ -299,52 +301,6 @@ async fn watch_upstream(
         }
         found.send_replace(Some((health, UnixTime::now().as_secs() as i64)));
     }
-}
-
-fn bind_all(listen: &config::Listen, sockets: &mut PassedSockets) -> Result<Vec<TcpListener>, StartError> {
-    const KEY: &str = "listen.address";
-    let mut listeners = Vec::new();
-    for address in &listen.addresses {
-        match address {
-            ListenAddress::Socket(address) => {
-                let bound = proxy::listen(*address, listen.backlog);
-                listeners.push(bound.map_err(|error| StartError::Bind { key: KEY, address: *address, error })?);
-            }
-            ListenAddress::Passed(name) => {
-                for socket in sockets.take(KEY, name)? {
-                    listeners.push(adopt(KEY, socket, TcpListener::from_std)?);
-                }
-            }
-        }
-    }
-    Ok(listeners)
-}
-
-fn bind_admin(address: &ListenAddress, sockets: &mut PassedSockets) -> Result<Admin, StartError> {
-    const KEY: &str = "admin.address";
-    match address {
-        ListenAddress::Socket(address) => {
-            Admin::bind(*address).map_err(|error| StartError::Bind { key: KEY, address: *address, error })
-        }
-        ListenAddress::Passed(name) => adopt(KEY, sockets.take_one(KEY, name)?, Admin::adopt),
-    }
-}
-
-/// Puts a socket that was passed into use.
-fn adopt<T>(
-    key: &'static str,
-    socket: net::TcpListener,
-    into: impl FnOnce(net::TcpListener) -> io::Result<T>,
-) -> Result<T, StartError> {
-    let address = socket.local_addr();
-    let bind = |error| StartError::Bind { key, address: SocketAddr::from(([0; 4], 0)), error };
-    let address = address.map_err(bind)?;
-    into(socket).map_err(|error| StartError::Bind { key, address, error })
-}
-
-/// The port that clients know, where the configuration does not say.
-fn own_port(listeners: &[TcpListener]) -> u16 {
-    listeners.first().and_then(|listener| listener.local_addr().ok()).map_or(0, |own| own.port())
 }
 
 fn settings(config: &Config, own_port: u16) -> Settings {
