@@ -51,6 +51,10 @@ for version in 0.1.0-1 0.1.0-2; do
     --output "$work/share/zoogate_${version}_amd64.deb" >"$work/build.log" 2>&1 || die "$(tail -n 20 "$work/build.log")"
 done
 
+if command -v lintian >/dev/null; then
+  lintian --fail-on error,warning --allow-root "$work/share/zoogate_0.1.0-1_amd64.deb" || die "lintian has found something"
+fi
+
 say "booting it"
 flags=(--register=no --private-network --volatile=overlay --link-journal=no --console=pipe)
 # Where the machine itself has no systemd, there is no unit to put the container into.
