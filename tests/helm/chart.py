@@ -1,5 +1,6 @@
 """The chart as Helm's engine renders it, and what is made of it."""
 
+import atexit
 import functools
 import os
 import pathlib
@@ -65,9 +66,16 @@ def find(objects, kind, name=None):
     return found[0]
 
 
+def scratch():
+    """A directory that is gone when the tests are."""
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="zoogate-chart-"))
+    atexit.register(shutil.rmtree, directory)
+    return directory
+
+
 def parent(source=EXAMPLES / "library"):
     """A chart that has this one as its dependency, as `helm dependency build` leaves it."""
-    directory = pathlib.Path(tempfile.mkdtemp(prefix="parent-"))
+    directory = scratch()
     shutil.copytree(source, directory, dirs_exist_ok=True)
     shutil.copytree(CHART, directory / "charts" / "zoogate")
     return directory

@@ -2,13 +2,11 @@
 
 import collections
 import functools
-import pathlib
 import re
-import tempfile
 
 import yaml
 
-from chart import CHART, EXAMPLES, example, find, merged, parent, render
+from chart import CHART, EXAMPLES, example, find, merged, parent, render, scratch
 
 Row = collections.namedtuple("Row", "path default text")
 
@@ -60,7 +58,7 @@ def readme():
 @functools.cache
 def parts(version, changes=()):
     """What the named templates give, for a pod of another chart."""
-    directory = pathlib.Path(tempfile.mkdtemp(prefix="parts-"))
+    directory = scratch()
     (directory / "templates").mkdir()
     (directory / "Chart.yaml").write_text("{apiVersion: v2, name: parts, version: 1.0.0}")
     names = ["container", "volumes", "zookeeperLifecycle", "terminationGracePeriodSeconds"]
