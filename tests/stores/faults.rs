@@ -211,7 +211,7 @@ fn damaged_pem_is_refused_with_its_line() {
 fn what_is_no_store_is_refused_as_such() {
     let shop = Workshop::new();
     let load = |content: &[u8]| fault(load(&shop.write("file", content), None));
-    assert!(matches!(load(b""), StoreFault::Unrecognised));
+    assert!(matches!(load(b""), StoreFault::Empty));
     assert!(matches!(load(b"keystore: here\n"), StoreFault::Unrecognised));
     assert!(matches!(load(b"\xff\xfe-\0-\0"), StoreFault::Unsupported(text) if text.contains("UTF-16")));
     assert!(matches!(load(&[0x30, 0x80, 2, 1, 3]), StoreFault::Unsupported(text) if text.contains("openssl pkcs12")));
