@@ -226,7 +226,7 @@ impl Reloader {
         if !needs_restart.is_empty() && needs_restart != self.report.borrow().needs_restart {
             warn!(
                 sections = needs_restart.join(","),
-                "the configuration has changed in places that are read at the start"
+                "the configuration has changed in sections that only a restart reads: restart zoogate to use them"
             );
         }
         for warning in snapshot.warnings(unix((self.clock)())) {
@@ -240,6 +240,9 @@ impl Reloader {
         for material in &changed {
             self.metrics.material_loaded(*material);
             self.metrics.reload_counted(*material, ReloadResult::Ok);
+        }
+        if changed.contains(&Material::Secret) {
+            info!("live connections keep what they were given by the secret before, until they connect again");
         }
         (self.loaded, self.config, self.trouble) = (contents, config, None);
         self.succeeded();

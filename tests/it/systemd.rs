@@ -169,7 +169,7 @@ async fn what_a_status_says_is_the_sum_of_what_is_wrong() {
             break;
         }
     }
-    process.finish(&["can't be used", "read at the start"]).await;
+    process.finish(&["can't be used", "only a restart reads"]).await;
 }
 
 #[tokio::test]

@@ -145,7 +145,7 @@ const SECRET_AND_CONFIG: &[Case] = &[
     ("an empty secret", |rich| rich.site.write("secret", ""), "secret", "secret"),
     ("nine secrets", |rich| rich.site.write("secret", &nine_secrets()), "secret", "secret"),
     ("a secret of a megabyte", |rich| rich.site.write("secret", &"x".repeat(1 << 20)), "secret", "too large"),
-    ("no secret", |rich| fs::remove_file(rich.path("secret")).unwrap(), "secret", "No such file"),
+    ("no secret", |rich| fs::remove_file(rich.path("secret")).unwrap(), "secret", "no such file"),
     ("a directory", |rich| directory(rich, "secret"), "secret", "directory"),
     ("bad YAML", |rich| rich.site.write("zoogate.yaml", "listen: ["), "config", "zoogate.yaml"),
     ("an unknown key", |rich| appended(rich, "limts: { connections: 7 }\n"), "config", "limts"),
