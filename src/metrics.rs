@@ -13,6 +13,7 @@ mod process;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use prometheus::{Histogram, IntCounter, IntGauge, Registry};
@@ -50,6 +51,8 @@ pub struct Metrics {
     shadow: Children<ShadowResult, IntCounter>,
     injections: Children<InjectionResult, IntCounter>,
     injection_duration: Histogram,
+    /// Whether ZooKeeper took the last credential: 0 before there was one.
+    last_injection: AtomicU8,
     opening_duration: Histogram,
     openings: Children<SessionOpening, IntCounter>,
     sessions_refused: Children<SessionRefusal, IntCounter>,
@@ -94,6 +97,7 @@ impl Metrics {
             shadow: family::IDENTITY_SHADOW.counters(registry)?,
             injections: family::AUTH_INJECTIONS.counters(registry)?,
             injection_duration: family::AUTH_INJECTION_DURATION.histogram(registry)?,
+            last_injection: AtomicU8::new(0),
             opening_duration: family::SESSION_OPENING_DURATION.histogram(registry)?,
             openings: family::SESSION_OPENINGS.counters(registry)?,
             sessions_refused: family::SESSIONS_REFUSED.counters(registry)?,
@@ -190,7 +194,17 @@ impl Metrics {
     pub fn injection_answered(&self, accepted: bool, elapsed: Duration) {
         let result = if accepted { InjectionResult::Accepted } else { InjectionResult::Refused };
         self.injections.of(result).inc();
+        self.last_injection.store(1 + u8::from(accepted), Ordering::Relaxed);
         observe(&self.injection_duration, elapsed);
+    }
+
+    /// What ZooKeeper said to the last injected credential, if there was one.
+    pub fn last_injection(&self) -> Option<InjectionResult> {
+        match self.last_injection.load(Ordering::Relaxed) {
+            0 => None,
+            1 => Some(InjectionResult::Refused),
+            _ => Some(InjectionResult::Accepted),
+        }
     }
 
     /// Counts ZooKeeper's answer to a ConnectRequest, and the time from the request to the answer forwarded if one was.

@@ -170,6 +170,11 @@ impl Snapshot {
         set_back.map(|(crl, path)| format!("tls.crls: {path}: {}", crl.out_of_date())).collect()
     }
 
+    /// Whether new clients are refused whose issuer has no CRL in date.
+    pub fn requires_crls(&self) -> bool {
+        self.judge.verifier.requires_crls()
+    }
+
     /// Every loaded CRL, for metrics.
     pub fn crls(&self) -> Vec<CrlValidity> {
         let validity = self.crl_files().map(|(info, path)| CrlValidity {

@@ -314,6 +314,7 @@ struct Refusal {
 
 impl Refusal {
     fn new(refusal: &RefusalStatus, now: i64) -> Self {
+        let shown = |name: &str| Visible::new(if name.is_empty() { "(empty subject)" } else { name });
         let who = refusal.identity.as_deref().or(refusal.subject.as_deref());
         Self {
             time: Moment::past(refusal.time, now),
@@ -321,7 +322,7 @@ impl Refusal {
             peer: refusal.peer.to_string(),
             reason: refusal.reason,
             detail: refusal.detail.as_deref().map(Visible::new),
-            who: who.map(Visible::new),
+            who: who.map(shown),
             serial: refusal.serial.as_deref().map(Visible::new),
         }
     }

@@ -153,6 +153,9 @@ pub struct UpstreamStatus {
     pub version: Option<String>,
     /// When it was last probed.
     pub last_probe: Option<Timestamp>,
+    /// What it said to the last credential of a client, one of the words of
+    /// [`InjectionResult`](crate::metrics::InjectionResult); none before there was one.
+    pub last_credential: Option<&'static str>,
 }
 
 /// A loaded certificate.
@@ -195,6 +198,8 @@ pub struct CrlStatus {
     pub next_update: Option<Timestamp>,
     /// How many certificates it revokes.
     pub entries: usize,
+    /// Whether new clients of its issuer are refused once it is overdue (`tls.revocation_policy: hard`).
+    pub required: bool,
 }
 
 /// Whether what is on the disk is in use.

@@ -76,6 +76,7 @@ pub(super) fn sample() -> Status {
             state: "leader",
             version: Some("3.9.5".into()),
             last_probe: None,
+            last_credential: Some("accepted"),
         },
         certificates: vec![CertificateStatus {
             role: "server",
@@ -134,6 +135,7 @@ fn sample_crl() -> CrlStatus {
         this_update: Timestamp(1_700_000_000),
         next_update: None,
         entries: 3,
+        required: true,
     }
 }
 
@@ -283,6 +285,7 @@ fn crls_as_documented() -> serde_json::Value {
         "this_update": "2023-11-14T22:13:20Z",
         "next_update": null,
         "entries": 3,
+        "required": true,
     }])
 }
 
@@ -336,7 +339,8 @@ async fn the_status_has_the_documented_shape() {
         "started": "2023-11-14T22:13:20Z",
         "uptime_seconds": 60,
         "listeners": ["127.0.0.1:2281", "[::1]:2281"],
-        "upstream": {"address": "127.0.0.1:2181", "state": "leader", "version": "3.9.5", "last_probe": null},
+        "upstream": {"address": "127.0.0.1:2181", "state": "leader", "version": "3.9.5", "last_probe": null,
+            "last_credential": "accepted"},
         "certificates": [{
             "role": "server",
             "subject": "CN=zk1",

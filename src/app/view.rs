@@ -14,7 +14,7 @@ use crate::admin::status::{
     CertificateStatus, ClientCertificateStatus, ConnectionCounts, CrlStatus, IdentityStatus, MaterialStatus, NotReady,
     RefusalStatus, ReloadProblem, ReloadStatus, Status, StatusQuery, Timestamp, UpstreamStatus,
 };
-use crate::metrics::{GenerationOf, Material, Metrics, REVISION, UpstreamState};
+use crate::metrics::{GenerationOf, InjectionResult, Material, Metrics, REVISION, UpstreamState};
 use crate::proxy::{Health, Present, Refusals, RefusedClient, Roster};
 use crate::reload::Report;
 use crate::shutdown::Drain;
@@ -86,7 +86,11 @@ impl View {
             upstream: self.upstream_status(),
             certificates: loaded.iter().take(Status::MAX_LOADED).map(certificate_status).collect(),
             certificates_total: loaded.len(),
-            crls: snapshot.crl_files().take(Status::MAX_LOADED).map(crl_status).collect(),
+            crls: snapshot
+                .crl_files()
+                .take(Status::MAX_LOADED)
+                .map(|crl| crl_status(crl, snapshot.requires_crls()))
+                .collect(),
             crls_total: snapshot.crl_files().count(),
             reload: self.reload_status(),
             connections: ConnectionCounts::from(&*self.metrics),
@@ -139,6 +143,7 @@ impl View {
             state: health.as_ref().map_or(UpstreamState::Unknown, |health| health.state).as_str(),
             version: health.and_then(|health| health.version),
             last_probe: probed.map(Timestamp),
+            last_credential: self.metrics.last_injection().map(InjectionResult::as_str),
         }
     }
 }
@@ -207,7 +212,7 @@ fn refusal_status(refused: RefusedClient) -> RefusalStatus {
     }
 }
 
-fn crl_status((info, file): (&CrlInfo, &str)) -> CrlStatus {
+fn crl_status((info, file): (&CrlInfo, &str), required: bool) -> CrlStatus {
     CrlStatus {
         issuer: info.issuer.clone(),
         issuer_cn: info.issuer_common_name.clone(),
@@ -216,6 +221,7 @@ fn crl_status((info, file): (&CrlInfo, &str)) -> CrlStatus {
         this_update: Timestamp(info.this_update),
         next_update: info.next_update.map(Timestamp),
         entries: info.entries,
+        required,
     }
 }
 

@@ -198,10 +198,12 @@ impl Connection<'_> {
     fn conclude(&mut self, result: Result<Ending, ConnectionError>) -> Closed {
         match result {
             Ok(ending) => {
+                let mut closed = Closed::ended(ending);
                 if ending == Ending::AuthFailed {
                     self.gate.notices.auth_failed();
+                    closed.detail = Some("ZooKeeper refused the injected credential; its log says why".to_owned());
                 }
-                Closed::ended(ending)
+                closed
             }
             Err(error) => self.conclude_error(&error),
         }

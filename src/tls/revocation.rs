@@ -157,6 +157,11 @@ impl Revocation {
         if errors.is_empty() { Ok(read) } else { Err(errors) }
     }
 
+    /// Whether an unknown status is a refusal.
+    pub(crate) fn is_hard(&self) -> bool {
+        self.options.policy == RevocationPolicy::Hard
+    }
+
     /// What there is, in the order it was given.
     pub(crate) fn infos(&self) -> impl Iterator<Item = &CrlInfo> {
         self.crls.iter().map(|crl| &crl.info)

@@ -200,6 +200,11 @@ impl ClientVerifier {
         self.revocation.infos()
     }
 
+    /// Whether clients are refused whose issuer has no CRL in date, once there are any CRLs.
+    pub fn requires_crls(&self) -> bool {
+        self.revocation.is_hard()
+    }
+
     /// The trust store's certificates, with what they are called.
     pub(crate) fn trusted(&self) -> impl Iterator<Item = (&Certificate<'static>, &Anchor)> {
         self.trusted.certificates.iter().zip(self.descriptions.iter().map(|anchor| &**anchor))

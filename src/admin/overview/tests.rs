@@ -196,10 +196,37 @@ fn an_overdue_crl_and_clients_that_outlived_their_certificates_are_warnings() {
     assert_eq!(
         findings,
         [
-            "A CRL was to be replaced 2 h ago: fetch its successor.",
+            "A CRL was to be replaced 2 h ago: fetch its successor. Until then, new clients of that CA are refused.",
             "A client is connected whose certificate has expired."
         ]
     );
+}
+
+#[test]
+fn a_gate_whose_credentials_are_refused_does_not_call_itself_serving() {
+    let mut status = healthy();
+    status.upstream.last_credential = Some("refused");
+    let verdict = Verdict::new(&[], &status, NOW);
+    assert_eq!((verdict.gravity, verdict.headline), (Gravity::Bad, "No client gets in"));
+    assert_eq!(verdict.findings.len(), 1);
+    status.upstream.last_credential = Some("accepted");
+    assert_eq!(Verdict::new(&[], &status, NOW).gravity, Gravity::Good);
+}
+
+#[test]
+fn an_overdue_crl_that_is_not_required_keeps_nobody_out() {
+    let mut status = healthy();
+    status.crls[0].next_update = Some(Timestamp(NOW - 7_200));
+    status.crls[0].required = false;
+    assert_eq!(verdict(&[], &status).1, ["A CRL was to be replaced 2 h ago: fetch its successor."]);
+}
+
+#[test]
+fn a_refused_client_with_an_empty_subject_is_called_so() {
+    let mut status = healthy();
+    status.refusals.truncate(1);
+    status.refusals[0].subject = Some(String::new());
+    assert!(html(&[], status, DEFAULT).contains("(empty subject)"));
 }
 
 #[test]

@@ -3,9 +3,12 @@
 use super::super::status::{CertificateStatus, NotReady, Status};
 use super::time::{Gravity, ago, span};
 use super::visible::Visible;
-use crate::metrics::UpstreamState;
+use crate::metrics::{InjectionResult, UpstreamState};
 
 const DAY: i64 = 86_400;
+
+const CREDENTIALS_REFUSED: &str = "ZooKeeper refused the last client’s credential. With identity.inject: digest, enable \
+    that scheme there; with x509, install zoogate’s provider there, with the same secret. zoogate’s log says more.";
 
 /// Whether clients are served, and what stands or will stand in the way.
 pub(super) struct Verdict {
@@ -39,6 +42,8 @@ impl Verdict {
     pub(super) fn new(not_ready: &[NotReady], status: &Status, now: i64) -> Self {
         let mut findings: Vec<_> =
             not_ready.iter().map(|reason| Finding::new(Gravity::Bad, sentence(*reason))).collect();
+        let refused = status.upstream.last_credential == Some(InjectionResult::Refused.as_str());
+        findings.extend(refused.then(|| Finding::new(Gravity::Bad, CREDENTIALS_REFUSED)));
         findings.extend(reload(status, now));
         findings.extend(status.certificates.iter().filter_map(|certificate| ending(certificate, now)));
         findings.extend(overdue(status, now));
@@ -46,6 +51,7 @@ impl Verdict {
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.gravity));
         let (gravity, headline) = match (not_ready.is_empty(), findings.is_empty()) {
             (false, _) => (Gravity::Bad, "Not ready for clients"),
+            _ if refused => (Gravity::Bad, "No client gets in"),
             (true, false) => (Gravity::Warning, "Serving clients, with warnings"),
             (true, true) => (Gravity::Good, "Serving clients"),
         };
@@ -125,7 +131,8 @@ fn ending(certificate: &CertificateStatus, now: i64) -> Option<Finding> {
 fn overdue(status: &Status, now: i64) -> impl Iterator<Item = Finding> {
     let late = status.crls.iter().filter_map(move |crl| Some((crl, crl.next_update.filter(|at| at.0 < now)?)));
     late.map(move |(crl, due)| {
-        let text = format!("A CRL was to be replaced {}: fetch its successor.", ago(due, now));
+        let refused = if crl.required { " Until then, new clients of that CA are refused." } else { "" };
+        let text = format!("A CRL was to be replaced {}: fetch its successor.{refused}", ago(due, now));
         Finding::new(Gravity::Warning, text).about([&*crl.issuer, &*crl.file])
     })
 }
