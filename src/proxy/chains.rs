@@ -27,7 +27,7 @@ const LOOK: Duration = Duration::from_secs(30);
 /// The shortest time between two looks at chains whose time has come.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How often it is looked whose certificate ends soon.
+/// How often it is looked whose certificate ends soon, and which CRL is overdue.
 const REMIND: Duration = Duration::from_secs(60);
 
 /// How the authority of live connections is ended.
@@ -229,6 +229,7 @@ impl Chains {
                 chains.judge(&snapshot, trigger, &metrics);
                 if remind {
                     chains.remind();
+                    chains.reminders.overdue_crls(&snapshot, chains.now());
                 }
             });
             if let Err(defect) = judged.await {

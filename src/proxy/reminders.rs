@@ -1,6 +1,7 @@
 //! Who uses a certificate that ends soon: a line in the log for each identity, once a day.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use tracing::warn;
 
 use crate::identity::Identity;
 use crate::rfc3339::utc;
+use crate::snapshot::Snapshot;
 
 /// How often an identity is named, in seconds.
 const EVERY: i64 = 86_400;
@@ -38,13 +40,15 @@ pub(super) struct Reminders {
     threshold: Option<i64>,
     /// In Unix seconds.
     named: Mutex<HashMap<Identity, i64>>,
+    /// Until when CRLs were looked at, in Unix seconds; 0 before the first look.
+    crls_until: AtomicI64,
 }
 
 impl Reminders {
     /// Names those whose certificate ends within `threshold`.
     pub(super) fn new(threshold: Option<Duration>) -> Self {
         let seconds = |threshold: Duration| i64::try_from(threshold.as_secs()).unwrap_or(i64::MAX);
-        Self { threshold: threshold.map(seconds), named: Mutex::default() }
+        Self { threshold: threshold.map(seconds), named: Mutex::default(), crls_until: AtomicI64::new(0) }
     }
 
     /// Whether a certificate ends soon. Cheap enough to ask for each connection.
@@ -66,6 +70,26 @@ impl Reminders {
             connections,
             "a client's certificate ends soon: have it renewed, and the client restarted if it doesn't read it again"
         );
+    }
+
+    /// Tells of each CRL that has become overdue since the last look. What was so at its load has been told then.
+    pub(super) fn overdue_crls(&self, snapshot: &Snapshot, now: i64) {
+        for crl in snapshot.crls() {
+            let Some(due) = crl.next_update.filter(|due| self.is_newly_past(*due, now)) else { continue };
+            warn!(
+                crl = crl.path,
+                issuer = crl.issuer_cn,
+                next_update = utc(due),
+                new_clients_refused = snapshot.requires_crls(),
+                "a CRL is overdue: fetch its successor"
+            );
+        }
+        self.crls_until.store(now, Ordering::Relaxed);
+    }
+
+    fn is_newly_past(&self, due: i64, now: i64) -> bool {
+        let until = self.crls_until.load(Ordering::Relaxed);
+        until != 0 && (until..now).contains(&due)
     }
 
     fn is_turn(&self, identity: &Identity, now: i64) -> bool {
@@ -114,6 +138,16 @@ mod tests {
         assert!(!weekly().is_soon(&day, DAY / 2), "renewal at two thirds of its life is not late");
         assert!(weekly().is_soon(&day, DAY * 3 / 4));
         assert!(!Reminders::new(None).is_soon(&year, 366 * DAY), "off");
+    }
+
+    #[test]
+    fn a_crl_is_overdue_news_once_and_not_from_the_start() {
+        let reminders = weekly();
+        assert!(!reminders.is_newly_past(90, 100), "told at its load");
+        reminders.crls_until.store(100, Ordering::Relaxed);
+        assert!(reminders.is_newly_past(100, 160) && reminders.is_newly_past(159, 160));
+        assert!(!reminders.is_newly_past(99, 160), "told before");
+        assert!(!reminders.is_newly_past(160, 160), "in date in its last second");
     }
 
     #[test]
