@@ -6,7 +6,7 @@ use tokio::runtime::Builder;
 
 use super::sockets;
 use crate::app;
-use crate::config::{Config, ListenAddress, UpstreamSource};
+use crate::config::{Config, Inject, ListenAddress, UpstreamSource};
 use crate::metrics::UpstreamState;
 use crate::proxy::{self, Health};
 
@@ -41,6 +41,13 @@ async fn ask(config: &Config) -> Result<Findings, String> {
     }
     warnings.extend(around);
     // A server that does not serve tells nothing by `conf` even where it allows it.
+    if matches!(config.identity.inject, Inject::X509 { .. }) {
+        warnings.push(
+            "identity.inject: whether ZooKeeper has zoogate's provider for `x509` can't be seen from here: if the first \
+             client ends as `auth_failed`, it doesn't, or has another secret"
+                .to_owned(),
+        );
+    }
     if conf.is_some() || health.state.serves() {
         warnings.extend(one_source(config, conf.as_ref()));
     }

@@ -16,6 +16,10 @@ pub(super) fn convert(settings: &Settings, reached: Reached, page: &mut Page) {
         Note::new("make the secret once, and give the same file to every zoogate of the ensemble")
             .line(format!("(umask 077; zoogate secret > {SECRET_FILE})")),
     );
+    page.first(Note::new(
+        "let the user that zoogate runs as, and nobody else, read the secret and the keys and passwords that `tls` names \
+         (chown)",
+    ));
     let certified = reached != Reached::Plain && !is(settings, "ssl.clientAuth", "none");
     let digest_off = settings.is_false("DigestAuthenticationProvider.enabled");
     let by_x509 = certified || digest_off || is_ours(settings);

@@ -44,7 +44,6 @@ pub(super) fn convert(settings: &Settings, reached: Reached, zoo_cfg: &str, page
         page.set("tls", "trust_store", "{ path: /etc/zoogate/clients-ca.pem }");
         return;
     }
-    page.first(Note::new("let the user that zoogate runs as read the files that `tls` names"));
     KEY_STORE.convert(settings, zoo_cfg, page);
     TRUST_STORE.convert(settings, zoo_cfg, page);
     revocation(settings, page);
@@ -148,7 +147,7 @@ fn revocation(settings: &Settings, page: &mut Page) {
     if ocsp {
         page.lost(
             "ssl.ocsp=true: zoogate asks no OCSP responder. Use the CAs' CRLs (`tls.crls`, set here so that nobody \
-             revoked gets in unnoticed), or certificates that live shortly and then take the key out",
+             revoked gets in unnoticed), or certificates that live shortly, and then delete the line of `crls`",
         );
     }
 }
