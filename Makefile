@@ -11,7 +11,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 build: ## the program, target/release/zoogate
-	cargo build --release --locked --bin zoogate
+	ZOOGATE_REVISION="$$(git rev-parse HEAD 2>/dev/null || echo unknown)" cargo build --release --locked --bin zoogate
 
 provider: ## the jar for ZooKeeper's side of native x509 ids, target/zoogate-zookeeper-provider.jar
 	deploy/zookeeper-provider/build.sh
@@ -23,7 +23,7 @@ deb: ## the Debian package, in target/debian
 	deploy/debian/build.sh
 
 test: setup ## all tests, with real ZooKeeper servers and real clients
-	ZOOKEEPER_VERSIONS="$${ZOOKEEPER_VERSIONS:-3.4.14 3.6.4 3.9.5}" cargo test --locked
+	ZOOKEEPER_VERSIONS="$${ZOOKEEPER_VERSIONS:-3.4.14 3.6.4 3.9.5}" cargo test --locked --no-fail-fast
 
 test-matrix: setup-matrix ## zoogate in front of a server of every line, 3.4 to 3.9
 	ZOOKEEPER_VERSIONS="3.4.14 3.5.10 3.6.4 3.7.2 3.8.6 3.9.5" cargo test --locked --test matrix

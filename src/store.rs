@@ -165,6 +165,9 @@ pub fn load_crls(path: &Path) -> Result<Vec<Vec<u8>>, StoreError> {
     if crls.is_empty() {
         return Err(at(StoreFault::NoCrls));
     }
+    if !pem::looks_like(&data) && data.first() != Some(&der::SEQUENCE) {
+        return Err(at(StoreFault::NoCrls));
+    }
     if let Some(odd) = crls.iter().position(|crl| !der::is_crl(crl)) {
         return Err(at(StoreFault::Malformed(format!("revocation list {} isn't a whole DER CRL", odd + 1))));
     }

@@ -34,6 +34,7 @@ clean_up() {
   trap '' INT TERM
   trap - EXIT
   if [ -n "$zoogate_pid" ]; then
+    printf '\ndemo: stopping; who is connected is let go within seconds\n'
     kill "$zoogate_pid" 2>/dev/null || true
     wait "$zoogate_pid" || { [ "$status" -ne 0 ] || status=1; echo "demo: zoogate did not end well" >&2; }
   fi
@@ -124,6 +125,8 @@ admin:
   address: 127.0.0.1:$admin_port
 limits:
   connections: 100
+shutdown:
+  grace: 3s
 CONFIG
   show "$zoogate" check --config "$demo/zoogate.yaml"
   setsid "$zoogate" run --config "$demo/zoogate.yaml" >zoogate.log 2>&1 &

@@ -81,7 +81,7 @@ pub enum StoreFault {
     #[error("holds no certificate for the private key")]
     NoCertificateForKey,
     /// Certificates, but all of other keys.
-    #[error("the private key doesn't belong to the certificate of {subject}")]
+    #[error("the private key doesn't belong to the certificate of {subject}: are the two of the same renewal?")]
     KeyMismatch {
         /// Subject of the first certificate, for a person to read; not an identity.
         subject: String,
@@ -93,6 +93,6 @@ pub enum StoreFault {
     #[error("holds no certificate")]
     NoCertificates,
     /// No revocation list where some are wanted.
-    #[error("holds no certificate revocation list")]
+    #[error("holds no certificate revocation list, neither in PEM nor in DER; was an error page saved?")]
     NoCrls,
 }

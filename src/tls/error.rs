@@ -15,7 +15,7 @@ pub enum HandshakeError {
     #[error("the client closed the connection without sending anything")]
     Probe,
     /// The client does not speak TLS.
-    #[error("the client spoke plaintext ({}) to the TLS port", .0.as_str())]
+    #[error("the client spoke plaintext ({}) to the TLS port{}", .0.as_str(), .0.remedy())]
     Plaintext(PlaintextKind),
     /// The deadline passed.
     #[error("the handshake was not finished in time")]

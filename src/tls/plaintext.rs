@@ -36,6 +36,15 @@ impl PlaintextKind {
             Self::Other => "other",
         }
     }
+
+    /// What to do about it, as the end of a sentence.
+    pub(super) fn remedy(self) -> &'static str {
+        match self {
+            Self::Zookeeper => ": have it use TLS (zookeeper.client.secure=true in Java, use_ssl in kazoo)",
+            Self::FourLetterWord => ": send the word inside TLS, with a client certificate",
+            Self::Http | Self::Other => "",
+        }
+    }
 }
 
 /// First byte of a TLS record that carries a ClientHello.
