@@ -88,6 +88,25 @@ mod tests {
     }
 
     #[test]
+    fn a_seal_tells_nothing_of_the_seals_of_the_same_owners_other_sessions() {
+        let (secrets, alice) = (secrets(&[NEW]), identity("CN=alice"));
+        let mask = xor(seal(&secrets, &alice, 77, stock_password(77)), stock_password(77));
+        let guess = xor(stock_password(78), mask);
+        assert!(matches!(unseal(&secrets, &alice, 78, guess), Unsealed::Other(_)));
+    }
+
+    #[test]
+    fn every_bit_of_a_seal_counts() {
+        let (secrets, alice) = (secrets(&[NEW]), identity("CN=alice"));
+        let sealed = seal(&secrets, &alice, 77, stock_password(77));
+        for bit in 0..8 * PASSWORD_LENGTH {
+            let mut other = sealed;
+            other[bit / 8] ^= 1 << (bit % 8);
+            assert!(matches!(unseal(&secrets, &alice, 77, other), Unsealed::Other(_)), "bit {bit}");
+        }
+    }
+
+    #[test]
     fn a_seal_outlives_the_rotation_of_its_secret() {
         let alice = identity("CN=alice");
         let real = stock_password(-5);

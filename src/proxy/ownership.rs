@@ -83,6 +83,23 @@ mod tests {
         assert_eq!(claim(&passwords, "alice", [0; 16]), Err(SessionRefusal::WrongPassword));
     }
 
+    /// Servers whose number is 128 or more give out negative ids.
+    #[test]
+    fn sessions_of_negative_ids_are_bound_too() {
+        for id in [-1, i64::MIN, i64::MIN + 1] {
+            let claimed = Passwords::default().claim(&grant(&["bob"]), &request(id, stock_password(id)));
+            assert_eq!(claimed, Err(SessionRefusal::Unsealed), "{id:#x}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_is_zookeeper_again_is_no_longer_trusted_to_decide() {
+        let (passwords, alice) = (Passwords::default(), grant(&["alice"]));
+        passwords.give(&alice, response(ID, [5; 16]));
+        passwords.give(&alice, response(ID, stock_password(ID)));
+        assert_eq!(claim(&passwords, "bob", [0; 16]), Err(SessionRefusal::WrongPassword));
+    }
+
     #[test]
     fn new_sessions_are_nobodys_yet() {
         let request = request(0, [0; 16]);

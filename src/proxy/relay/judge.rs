@@ -460,6 +460,11 @@ mod tests {
             let expected = (!allowed).then_some(Ending::ReservedUser);
             assert_eq!((whole, bytewise), (expected, expected), "{scheme} {data}");
         }
+        // Go clients send credentials by ordinary xids.
+        for xid in [1, 0, i32::MAX, -77] {
+            let packet = auth_packet(xid, "digest", b"x509/CN=alice:guess");
+            assert_eq!(ask(&mut judge(0), &packet).1, Some(Ending::ReservedUser), "{xid}");
+        }
         let mut open = judge(0);
         open.bounds.reserve_user = false;
         assert_eq!(ask(&mut open, &auth_packet(-4, "digest", b"x509/CN=alice:p")).1, None);
@@ -503,10 +508,12 @@ mod tests {
 
     #[test]
     fn a_later_reply_with_an_injected_xid_is_the_clients() {
-        let xid = injected_xids().next().unwrap();
-        let theirs = reply(xid, -115, b"");
-        let stream = [reply(xid, 0, b""), theirs.clone()].concat();
-        assert_eq!(answer(&mut judge(1), &stream, 64), (theirs, None));
+        let xids: Vec<_> = injected_xids().take(2).collect();
+        for xid in xids.clone() {
+            let theirs = reply(xid, -115, b"");
+            let stream = [reply(xids[0], 0, b""), theirs.clone()].concat();
+            assert_eq!(answer(&mut judge(1), &stream, 64), (theirs, None));
+        }
     }
 
     #[test]
