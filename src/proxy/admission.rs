@@ -68,7 +68,7 @@ pub(super) async fn admit(
         Ok(admitted) => {
             let grant = snapshot.grant(&admitted);
             let (chain, verified) = (&authenticated.chain, &authenticated.verified);
-            let share = Box::new(gate.chains.enter(chain, &admitted.identity, verified));
+            let share = Box::new(gate.chains.enter(chain, &grant.authority(), verified));
             if !std::ptr::eq(&raw const *gate.snapshot(), snapshot) {
                 // Judged by what has been replaced meanwhile.
                 gate.chains.look_again(&share);

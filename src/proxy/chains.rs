@@ -14,11 +14,10 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::reminders::{InUse, Reminders};
-use crate::identity::Identity;
 use crate::metrics::{Metrics, RevalidationResult, RevalidationTrigger};
 use crate::reason::{Ending, Refusal};
 use crate::rfc3339::utc;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Authority, Snapshot};
 use crate::tls::verifier::{VerifiedChain, VerifyError};
 
 /// The longest time between two looks at the clock, which may be set.
@@ -61,6 +60,7 @@ struct Live {
     number: u64,
     chain: Arc<[CertificateDer<'static>]>,
     bearer: InUse,
+    authority: Authority,
     /// How long before its end its connections end, in seconds. Nothing for who came later than that: it has nothing
     /// better, and closed again and again it would do its work no more than after the end.
     margin: i64,
@@ -139,12 +139,12 @@ impl Chains {
     pub(crate) fn enter(
         self: &Arc<Self>,
         chain: &[CertificateDer<'static>],
-        identity: &Identity,
+        authority: &Authority,
         verified: &VerifiedChain,
     ) -> Share {
-        let (key, now) = (key(chain, identity), self.now());
+        let (key, now) = (key(chain, authority), self.now());
         let bearer = InUse {
-            identity: identity.clone(),
+            identity: authority.identity.clone(),
             serial: verified.serial.clone(),
             not_before: verified.leaf_not_before,
             not_after: verified.not_after,
@@ -155,11 +155,11 @@ impl Chains {
             Entry::Occupied(mut entry) => {
                 if entry.get().over.borrow().is_some() {
                     // Those connections are about to end; this one was judged later than they.
-                    entry.insert(self.fresh(chain, bearer, now));
+                    entry.insert(self.fresh(chain, (bearer, authority.clone()), now));
                 }
                 entry.into_mut()
             }
-            Entry::Vacant(entry) => entry.insert(self.fresh(chain, bearer, now)),
+            Entry::Vacant(entry) => entry.insert(self.fresh(chain, (bearer, authority.clone()), now)),
         };
         entry.connections += 1;
         let connections = entry.connections;
@@ -174,13 +174,14 @@ impl Chains {
         share
     }
 
-    fn fresh(&self, chain: &[CertificateDer<'static>], bearer: InUse, now: i64) -> Live {
+    fn fresh(&self, chain: &[CertificateDer<'static>], (bearer, authority): (InUse, Authority), now: i64) -> Live {
         let margin = i64::try_from(self.rules.margin.as_secs()).unwrap_or(i64::MAX);
         let margin = if bearer.not_after.saturating_sub(now) > margin { margin } else { 0 };
         let mut live = Live {
             number: self.next.fetch_add(1, Ordering::Relaxed),
             chain: chain.into(),
             bearer,
+            authority,
             margin,
             look: 0,
             connections: 0,
@@ -252,11 +253,11 @@ impl Chains {
         let candidates: Vec<_> = {
             let live = self.lock();
             let due = live.iter().filter(|(_, live)| all || live.look <= now);
-            due.map(|(key, live)| (*key, live.number, Arc::clone(&live.chain), live.bearer.identity.clone())).collect()
+            due.map(|(key, live)| (*key, live.number, Arc::clone(&live.chain), live.authority.clone())).collect()
         };
         let mut late: Option<(String, usize)> = None;
-        for (key, number, chain, identity) in candidates {
-            let mut verdict = verdict(snapshot, &chain, &identity, at);
+        for (key, number, chain, authority) in candidates {
+            let mut verdict = verdict(snapshot, &chain, &authority, at);
             let overdue = match &mut verdict {
                 Verdict::Holds { overdue, .. } => overdue.take(),
                 Verdict::Ends(..) => None,
@@ -335,7 +336,7 @@ impl Chains {
 }
 
 /// Until when a chain holds; or why its bearer would not be let in as who it is.
-fn verdict(snapshot: &Snapshot, chain: &[CertificateDer<'_>], identity: &Identity, at: UnixTime) -> Verdict {
+fn verdict(snapshot: &Snapshot, chain: &[CertificateDer<'_>], authority: &Authority, at: UnixTime) -> Verdict {
     let verifier = snapshot.tls.verifier();
     let (verified, overdue) = match verifier.verify(chain, at) {
         Ok(verified) => (verified, None),
@@ -346,8 +347,10 @@ fn verdict(snapshot: &Snapshot, chain: &[CertificateDer<'_>], identity: &Identit
         Err(error) => return ended(&error),
     };
     match snapshot.identify(chain, &verified.anchor).verdict {
-        Ok(admitted) if admitted.identity == *identity => Verdict::Holds { not_after: verified.not_after, overdue },
-        Ok(admitted) => Verdict::Ends(Ending::NoLongerAdmitted, format!("it is now {}", admitted.identity)),
+        Ok(admitted) => match authority.beyond(&snapshot.grant(&admitted).authority()) {
+            None => Verdict::Holds { not_after: verified.not_after, overdue },
+            Some(more) => Verdict::Ends(Ending::NoLongerAdmitted, more),
+        },
         Err(refused) => Verdict::Ends(Ending::NoLongerAdmitted, refused.to_string()),
     }
 }
@@ -361,9 +364,12 @@ fn ended(error: &VerifyError) -> Verdict {
     Verdict::Ends(ending, error.to_string())
 }
 
-fn key(chain: &[CertificateDer<'_>], identity: &Identity) -> Key {
+fn key(chain: &[CertificateDer<'_>], authority: &Authority) -> Key {
+    let names = std::iter::once(&authority.identity).chain(&authority.old_names).map(|name| name.as_str().as_bytes());
+    let parts = chain.iter().map(|certificate| certificate.as_ref()).chain(names);
     let mut digest = Context::new(&SHA256);
-    for part in chain.iter().map(|certificate| certificate.as_ref()).chain([identity.as_str().as_bytes()]) {
+    digest.update(&[authority.superuser.into()]);
+    for part in parts {
         digest.update(&(part.len() as u64).to_be_bytes());
         digest.update(part);
     }

@@ -40,6 +40,31 @@ pub struct Grant {
     pub(super) translator: Option<Arc<Translator>>,
 }
 
+/// What a client is to ZooKeeper, for as long as its connection lives.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Authority {
+    /// Who it is.
+    pub identity: Identity,
+    /// What it was called before, and still is to old ACLs.
+    pub old_names: Vec<Identity>,
+    /// Whether it passes every ACL.
+    pub superuser: bool,
+}
+
+impl Authority {
+    /// What it has beyond another authority, in words.
+    pub fn beyond(&self, other: &Self) -> Option<String> {
+        if self.identity != other.identity {
+            return Some(format!("it is now {}", other.identity));
+        }
+        let old = self.old_names.iter().find(|name| !other.old_names.contains(name));
+        match old {
+            Some(name) => Some(format!("it is no longer {name} too")),
+            None => (self.superuser && !other.superuser).then(|| "it is no longer a superuser".to_owned()),
+        }
+    }
+}
+
 /// Auth packets as frames, for one session.
 pub struct Packets {
     /// How many there are.
@@ -52,6 +77,16 @@ impl Grant {
     /// Who the client is, then what it was called before.
     pub fn names(&self) -> &[Identity] {
         &self.names
+    }
+
+    /// What the client is to ZooKeeper.
+    pub fn authority(&self) -> Authority {
+        let (identity, old_names) = self.names.split_first().expect("a client that was admitted has a name");
+        let superuser = match &self.injection {
+            Injection::X509 { superusers, .. } => superusers.contains(identity),
+            Injection::None | Injection::Digest { .. } => false,
+        };
+        Authority { identity: identity.clone(), old_names: old_names.to_vec(), superuser }
     }
 
     /// What sessions are bound to their owners with, if they are.

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::Config;
+use crate::identity::Identity;
 
 const HOUR: i64 = 3_600;
 const SERIAL: u64 = 77;
@@ -30,6 +31,11 @@ fn pass(seconds: i64) {
 
 fn after(seconds: i64) -> SystemTime {
     SystemTime::now() + Duration::from_secs(seconds.unsigned_abs())
+}
+
+/// Who has this name, and nothing else.
+fn named_only(name: &str) -> Authority {
+    Authority { identity: Identity::new(name.to_owned()).unwrap(), old_names: Vec::new(), superuser: false }
 }
 
 /// A CA, a client that it certified, and the chains of a gate.
@@ -105,8 +111,11 @@ impl Scene {
     }
 
     fn enter_as(&self, name: &str) -> Share {
-        let verified = self.verified.as_ref().unwrap();
-        self.chains.enter(&self.chain, &Identity::new(name.to_owned()).unwrap(), verified)
+        self.enter_with(&named_only(name))
+    }
+
+    fn enter_with(&self, authority: &Authority) -> Share {
+        self.chains.enter(&self.chain, authority, self.verified.as_ref().unwrap())
     }
 
     fn judge(&self, snapshot: &Snapshot, trigger: RevalidationTrigger) {
@@ -202,6 +211,18 @@ fn an_overdue_crl_ends_no_live_connection_but_those_that_it_lists() {
 }
 
 #[test]
+fn an_old_name_and_the_rights_of_a_superuser_end_when_they_are_withdrawn() {
+    let scene = Scene::new(rules(), HOUR);
+    let (alice, old) = (named_only("CN=alice"), Identity::new("CN=old".to_owned()).unwrap());
+    let plain = scene.enter_with(&alice);
+    let renamed = scene.enter_with(&Authority { old_names: vec![old], ..alice.clone() });
+    let superuser = scene.enter_with(&Authority { superuser: true, ..alice });
+    scene.judge(&scene.snapshot("", ""), Reload);
+    let no_longer = Some(Ending::NoLongerAdmitted);
+    assert_eq!([ending(&plain), ending(&renamed), ending(&superuser)], [None, no_longer, no_longer]);
+}
+
+#[test]
 fn who_only_observes_hears_of_each_end_and_closes_nothing() {
     let scene = Scene::new(Revalidation { enforce: false, ..rules() }, HOUR);
     let share = scene.enter();
@@ -245,8 +266,7 @@ async fn chains_that_keep_coming_do_not_put_off_the_end_of_others() {
             break;
         }
         let verified = VerifiedChain { not_after: i64::MAX, ..scene.verified.clone().unwrap() };
-        let identity = Identity::new(format!("CN={n}")).unwrap();
-        others.push(scene.chains.enter(&scene.chain, &identity, &verified));
+        others.push(scene.chains.enter(&scene.chain, &named_only(&format!("CN={n}")), &verified));
     }
     assert_eq!(ending(&share), Some(Ending::CertificateExpired));
     watching.abort();
