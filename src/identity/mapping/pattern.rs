@@ -31,7 +31,14 @@ impl Pattern {
     pub(super) fn new(written: &str) -> Result<Self, String> {
         let mut translation = Translation::new(written);
         translation.run()?;
-        let Translation { out, folds, .. } = translation;
+        let Translation { out, folds, beyond_ascii, .. } = translation;
+        if folds && beyond_ascii {
+            return Err(
+                "ignores case by `(?i)` and has characters beyond ASCII or their codes, whose case Java does not \
+                        ignore; write out both cases of each letter instead"
+                    .to_owned(),
+            );
+        }
         // On its own first: `a)|(b` must not become sensible by what is put around it.
         compile(&out)?;
         Ok(Self { regex: compile(&format!(r"\A(?:{out})\z"))?, folds })
@@ -85,6 +92,8 @@ struct Translation<'p> {
     /// Whether a character class is open.
     class: bool,
     folds: bool,
+    /// Whether it has a character beyond ASCII, or a code that may be one.
+    beyond_ascii: bool,
     last: Last,
 }
 
@@ -95,12 +104,14 @@ impl<'p> Translation<'p> {
             out: String::with_capacity(written.len()),
             class: false,
             folds: false,
+            beyond_ascii: false,
             last: Last::Atom,
         }
     }
 
     fn run(&mut self) -> Result<(), String> {
         while let Some(next) = self.rest.next() {
+            self.beyond_ascii |= !next.is_ascii();
             match next {
                 '\\' => self.escape()?,
                 other if self.class => self.in_class(other)?,
@@ -123,6 +134,7 @@ impl<'p> Translation<'p> {
 
     fn escape(&mut self) -> Result<(), String> {
         let escaped = self.rest.next().ok_or("ends in a backslash")?;
+        self.beyond_ascii |= !escaped.is_ascii() || matches!(escaped, 'x' | 'u');
         match escaped {
             'd' => self.atom("[0-9]"),
             'D' => self.atom("[^0-9]"),

@@ -157,6 +157,16 @@ fn a_name_that_becomes_empty_or_too_long_is_refused() {
 }
 
 #[test]
+fn ignoring_case_of_letters_beyond_ascii_is_refused_since_java_does_not() {
+    for pattern in ["(?i)CN=zoë", "CN=(?i:ë)", r"(?i)CN=zo\x{eb}", r"(?i)[\u00eb]", "(?i)[à-ü]", r"(?i)\ë"] {
+        let error = refused(&format!("RULE:{pattern}/x/"));
+        assert!(error.contains("beyond ASCII"), "{pattern}: {error}");
+    }
+    assert_eq!(made("RULE:CN=zoë/admin/", "CN=ZOË"), None);
+    assert_eq!(made("RULE:(?i)CN=zo.,.*/x/", "cn=ZOË,O=a").as_deref(), Some("x"));
+}
+
+#[test]
 fn ignoring_case_does_not_make_an_odd_letter_an_ascii_one() {
     // The kelvin sign and the long s.
     for (written, name) in [
