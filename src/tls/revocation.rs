@@ -54,7 +54,7 @@ pub struct RevocationOptions {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
     pub(crate) now: UnixTime,
-    /// Whether CRLs that are past their nextUpdate are taken.
+    /// Whether CRLs that are past their nextUpdate are taken, or before their thisUpdate.
     pub(crate) overdue_crls: bool,
 }
 
@@ -215,7 +215,7 @@ impl Revocation {
                 unknown = unknown.max(Unknown::OtherPoint);
             } else if let Some(next) = crl.info.next_update.filter(|&next| now > next && !moment.overdue_crls) {
                 unknown = unknown.max(Unknown::Stale(next));
-            } else if now < crl.info.this_update {
+            } else if now < crl.info.this_update && !moment.overdue_crls {
                 unknown = unknown.max(Unknown::Early(crl.info.this_update));
             } else {
                 known = true;

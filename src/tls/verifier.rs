@@ -173,7 +173,7 @@ impl ClientVerifier {
     }
 
     /// Judges the chain of a client that was let in, as [`verify`](Self::verify) does, but takes CRLs that are past
-    /// their nextUpdate: nothing is known against who is on none of them.
+    /// their nextUpdate, or before their thisUpdate: nothing is known against who is on none of them.
     ///
     /// # Errors
     /// The most telling reason when several apply.

@@ -288,3 +288,21 @@ async fn certificates_end_also_when_nothing_is_reloaded_any_more() {
     assert!(!watching.is_finished());
     watching.abort();
 }
+
+#[test]
+fn a_crl_that_is_not_valid_yet_since_the_clock_was_set_back_ends_no_live_connection() {
+    let scene = Scene::new(rules(), HOUR);
+    let share = scene.enter();
+    let params = CertificateRevocationListParams {
+        this_update: after(300).into(),
+        next_update: after(7200).into(),
+        crl_number: 1_u64.into(),
+        issuing_distribution_point: None,
+        revoked_certs: vec![],
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    fs::write(scene.directory.path().join("ca.crl"), params.signed_by(&scene.ca).unwrap().pem().unwrap()).unwrap();
+    let snapshot = scene.snapshot("  crls: [ ca.crl ]\n", "");
+    scene.judge(&snapshot, RevalidationTrigger::Reload);
+    assert_eq!(ending(&share), None, "nothing is known against it");
+}
