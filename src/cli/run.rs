@@ -33,7 +33,12 @@ pub(super) fn run(args: &ConfigArgs) -> Exit {
     };
     let runtime = Builder::new_multi_thread().worker_threads(config.runtime.workers).enable_all().build();
     match runtime {
-        Ok(runtime) => runtime.block_on(serve(config, &args.config, service_manager)),
+        Ok(runtime) => {
+            let exit = runtime.block_on(serve(config, &args.config, service_manager));
+            // A look at a file that never answers, such as a pipe or a share that is gone, must not keep the process.
+            runtime.shutdown_background();
+            exit
+        }
         Err(error) => complain(&format!("can't start threads: {error}"), Exit::Internal),
     }
 }
