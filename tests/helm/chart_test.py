@@ -262,6 +262,12 @@ class Ensemble(unittest.TestCase):
         ports = [p for c in find(objects, "StatefulSet")["spec"]["template"]["spec"]["containers"] for p in c["ports"]]
         self.assertNotIn(2181, [p["containerPort"] for p in ports])
 
+    def test_numbers_of_zoo_cfg_are_written_as_zookeeper_reads_them(self):
+        config = {"maxSessionTimeout": 4000000, "jute.maxbuffer": 4194304, "fraction": 0.25, "flag": True, "text": "a b"}
+        zoo_cfg = find(render(merged(ENSEMBLE, {"ensemble": {"config": config}})), "ConfigMap", "zk-zoogate-zookeeper")["data"]["zoo.cfg"]
+        for line in ["maxSessionTimeout=4000000", "jute.maxbuffer=4194304", "fraction=0.25", "flag=true", "text=a b"]:
+            self.assertIn(f"\n{line}\n", zoo_cfg)
+
     def test_servers_find_each_other_before_they_are_ready_and_clients_only_ready_ones(self):
         objects = render(ENSEMBLE)
         self.assertEqual(find(objects, "StatefulSet")["spec"]["podManagementPolicy"], "Parallel")

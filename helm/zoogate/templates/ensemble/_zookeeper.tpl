@@ -10,7 +10,8 @@
   "4lw.commands.whitelist" "srvr, ruok, isro"
   "autopurge.snapRetainCount" 3 "autopurge.purgeInterval" 24 }}
 {{- range $key, $value := mergeOverwrite $lines .Values.ensemble.config }}
-{{ $key }}={{ $value }}
+{{- /* Helm's numbers are floats, and a million would be 1e+06. */}}
+{{ $key }}={{ if kindIs "float64" $value }}{{ toJson $value }}{{ else }}{{ $value }}{{ end }}
 {{- end }}
 {{- if gt (int .Values.ensemble.replicas) 1 }}
 {{- range $index := until (int .Values.ensemble.replicas) }}
