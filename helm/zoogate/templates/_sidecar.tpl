@@ -30,8 +30,9 @@
 {{- $what := index . 1 }}
 {{- if or $.Values.probes.exec (include "zoogate.adminOnLoopback" $) }}
 {{- $time := sub (mul 1000 (default 1 (index . 2).timeoutSeconds)) 300 }}
+{{- /* Not by the configuration: one that can't be used would end gates that go on with what they have. */}}
 exec:
-  command: [/usr/bin/zoogate, probe, --{{ $what }}, --config, /etc/zoogate/zoogate.yaml, --timeout, {{ $time }}ms]
+  command: [/usr/bin/zoogate, probe, --{{ $what }}, --admin, "{{ $.Values.admin.host }}:{{ $.Values.admin.port }}", --timeout, {{ $time }}ms]
 {{- else }}
 httpGet:
   path: {{ ternary "/readyz" "/livez" (eq $what "ready") }}
@@ -67,7 +68,7 @@ httpGet:
   lifecycle:
     preStop:
       exec:
-        command: [/usr/bin/zoogate, wait-upstream-closed, --config, /etc/zoogate/zoogate.yaml, --timeout, {{ .Values.drain.zookeeperSeconds }}s]
+        command: [/usr/bin/zoogate, wait-upstream-closed, --upstream, "127.0.0.1:{{ .Values.upstream.port }}", --timeout, {{ .Values.drain.zookeeperSeconds }}s]
   {{- end }}
   {{- with .Values.resources }}
   resources: {{- toYaml . | nindent 4 }}
