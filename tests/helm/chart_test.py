@@ -165,7 +165,9 @@ class Sidecar(unittest.TestCase):
             self.assertNotIn("lifecycle", self.gate(pod), "ZooKeeper waits for it")
 
     def test_without_a_hook_of_zookeeper_an_ordinary_gate_outlives_it(self):
-        gate = self.gate(self.pod({"drain": {"zookeeperWaits": False, "zookeeperSeconds": 9}}, "1.28"))
+        pod = self.pod({"drain": {"zookeeperWaits": False, "zookeeperSeconds": 9}}, "1.28")
+        self.assertNotIn("lifecycle", pod["containers"][0], "each would wait for the other")
+        gate = self.gate(pod)
         command = gate["lifecycle"]["preStop"]["exec"]["command"]
         self.assertEqual(command[1:], ["wait-upstream-closed", "--upstream", "127.0.0.1:2181", "--timeout", "9s"])
 
@@ -216,6 +218,11 @@ class Sidecar(unittest.TestCase):
         self.assertIn("SECONDS >= 51", script)
         config = find(render(merged(ENSEMBLE, {"drain": {"delay": 7, "grace": 40}})), "ConfigMap", "zk-zoogate")
         self.assertEqual(yaml.safe_load(config["data"]["zoogate.yaml"])["shutdown"], {"delay": "7s", "grace": "40s"})
+
+    def test_zookeeper_waits_where_the_gate_s_admin_address_is(self):
+        for host, reached in [("0.0.0.0", "127.0.0.1"), ("127.0.0.2", "127.0.0.2"), ("[::]", "::1"), ("[::1]", "::1")]:
+            zookeeper = self.pod({"admin": {"host": host}})["containers"][0]
+            self.assertIn(f"/dev/tcp/{reached}/9281)", zookeeper["lifecycle"]["preStop"]["exec"]["command"][-1])
 
     def test_zookeeper_can_wait_by_sleeping(self):
         zookeeper = self.pod({"drain": {"zookeeperWaitsBy": "sleep"}})["containers"][0]

@@ -5,6 +5,14 @@
 {{- if or (hasPrefix "127." .Values.admin.host) (has .Values.admin.host (list "[::1]" "::1")) }}true{{ end }}
 {{- end }}
 
+{{/* Where the pod's other containers reach the admin address. `[::]` is IPv6 alone. */}}
+{{- define "zoogate.adminInThePod" -}}
+{{- if eq .Values.admin.host "0.0.0.0" }}127.0.0.1
+{{- else if eq .Values.admin.host "[::]" }}::1
+{{- else }}{{ trimAll "[]" .Values.admin.host }}
+{{- end }}
+{{- end }}
+
 {{- define "zoogate.tlsDirectory" -}}
 {{ ternary "/etc/zoogate-tls" "/etc/zoogate/tls" .Values.tls.csi.enabled }}
 {{- end }}

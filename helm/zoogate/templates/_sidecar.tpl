@@ -113,7 +113,7 @@ preStop:
     command:
       - bash
       - -c
-      - until ! (exec 3<>/dev/tcp/127.0.0.1/{{ .Values.admin.port }}) 2>/dev/null || ((SECONDS >= {{ include "zoogate.drainSeconds" . }})); do sleep 0.2; done
+      - until ! (exec 3<>/dev/tcp/{{ include "zoogate.adminInThePod" . }}/{{ .Values.admin.port }}) 2>/dev/null || ((SECONDS >= {{ include "zoogate.drainSeconds" . }})); do sleep 0.2; done
   {{- end }}
 {{- end }}
 
