@@ -66,6 +66,14 @@ fn systemd_finds_nothing_wrong_with_the_units() {
     let output = analyze(&arguments, &directory);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && said.is_empty(), "{said}");
+    // The drop-in, on a unit of its name.
+    fs::write(directory.path().join("zookeeper.service"), "[Service]\nExecStart=/bin/true\n").expect("a unit");
+    let dropins = directory.path().join("zookeeper.service.d");
+    fs::create_dir(&dropins).expect("a directory");
+    fs::copy(shipped("zookeeper-on-loopback.conf"), dropins.join("on-loopback.conf")).expect("a copy");
+    let output = analyze(&["--man=no", "verify", "./zookeeper.service"], &directory);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.is_empty(), "{said}");
     // It would have said so.
     let wrong = text("zoogate.service").replace("[Service]", "[Service]\nProtectEverything=yes");
     fs::write(directory.path().join("wrong.service"), wrong).expect("a copy");

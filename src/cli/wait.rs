@@ -26,7 +26,7 @@ pub(super) fn wait_upstream_closed(args: &WaitArgs) -> Exit {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("can't wait: {error}"), Exit::Internal),
     };
-    let mut last = String::from("it takes connections");
+    let mut last = String::from("it does not answer");
     let closed = runtime.block_on(async { timeout(args.timeout, until_closed(&upstream, &mut last)).await.is_ok() });
     // Looking up a name can't be broken off.
     runtime.shutdown_background();
