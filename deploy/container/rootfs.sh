@@ -31,6 +31,8 @@ cargo_auditable() {
 # compiled already.
 forget_paths() {
   local cargo=${CARGO_HOME:-$HOME/.cargo}
+  # Flags are parted at spaces, by Cargo and by compilers.
+  [[ $PWD$cargo != *[[:space:]]* ]] || die "a release can't be built in a folder with spaces in its path: $PWD, $cargo"
   export RUSTFLAGS="--remap-path-prefix=$PWD=/zoogate --remap-path-prefix=$cargo=/cargo"
   export CFLAGS="-ffile-prefix-map=$PWD=/zoogate -ffile-prefix-map=$cargo=/cargo"
 }

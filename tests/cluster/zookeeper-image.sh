@@ -26,9 +26,11 @@ mkdir -p "$work/debs" "$root"/{conf,data,tmp,etc,usr/local/bin,opt/zookeeper/lib
 # ── Debian: a shell and what Java needs ──────────────────────────────────────────────────────────────────────────────
 packages=(libc6 libgcc-s1 libstdc++6 zlib1g dash bash libtinfo6 coreutils libselinux1 libpcre2-8-0 libacl1 libattr1
   libgmp10 grep sed hostname)
-(cd "$work/debs" && apt-get download --quiet "${packages[@]}" >"$work/apt.log" 2>&1) || {
+download() { (cd "$work/debs" && apt-get download --quiet "${packages[@]}") >"$work/apt.log" 2>&1; }
+# A new machine's lists are empty, or old.
+download || { apt-get update -qq && download; } || {
   cat "$work/apt.log" >&2
-  echo "zookeeper-image.sh: apt-get can't get these packages; has \`apt-get update\` run?" >&2
+  echo "zookeeper-image.sh: apt-get can't get these packages" >&2
   exit 1
 }
 for deb in "$work"/debs/*.deb; do dpkg-deb --extract "$deb" "$root"; done
