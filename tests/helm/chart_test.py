@@ -354,12 +354,14 @@ class Inject(unittest.TestCase):
         self.assertEqual({m["patchType"] for m in mutations}, {"JSONPatch"})
 
     def test_what_is_added_is_the_sidecar_of_the_templates(self):
-        mutations = find(render(self.VALUES), "MutatingAdmissionPolicy")["spec"]["mutations"]
+        # Half a CPU is no whole number.
+        resources = {"resources": {"requests": {"cpu": 0.5}, "limits": {"memory": 536870912}}}
+        mutations = find(render(merged(self.VALUES, resources)), "MutatingAdmissionPolicy")["spec"]["mutations"]
         text = [m["jsonPatch"]["expression"] for m in mutations if "/spec/initContainers/-" in m["jsonPatch"]["expression"]][0]
         literal = text.split('path: "/spec/initContainers/-", value: ')[1].removesuffix("}]")
         # `dyn(…)` around everything is all that tells it from JSON.
         added = json.loads(re.sub(r"dyn\(|\)", "", literal))
-        pod = find(render(ENSEMBLE), "StatefulSet")["spec"]["template"]["spec"]
+        pod = find(render(merged(ENSEMBLE, resources)), "StatefulSet")["spec"]["template"]["spec"]
         self.assertEqual(added, pod["initContainers"][0])
 
     def test_a_cluster_that_has_no_such_policies_is_told_what_to_do(self):

@@ -9,8 +9,6 @@
 [ {{- range $index, $value := . }}
 {{- if $index }}, {{ end }}dyn({{ include "zoogate.cel" $value }})
 {{- end -}} ]
-{{- else if kindIs "float64" . -}}
-{{- int64 . }}
 {{- else -}}
 {{- toJson . }}
 {{- end -}}
