@@ -293,6 +293,15 @@ class Ensemble(unittest.TestCase):
         self.assertEqual([[p["port"] for p in rule["ports"]] for rule in policy["ingress"]], [[2281], [2888, 3888], [2181]])
         self.assertEqual(policy["ingress"][2]["from"], operator)
 
+    def test_a_policy_that_lets_only_some_in_lets_the_chart_s_own_test_in(self):
+        some = [{"podSelector": {"matchLabels": {"name": "some"}}}]
+        objects = render(merged(ENSEMBLE, {"networkPolicy": {"enabled": True, "clientsFrom": some, "metricsFrom": some}}))
+        labels = find(objects, "Pod")["metadata"]["labels"]
+        for rule in find(objects, "NetworkPolicy")["spec"]["ingress"][:2]:
+            self.assertEqual(rule["from"][:1], some)
+            self.assertLessEqual(rule["from"][1]["podSelector"]["matchLabels"].items(), labels.items())
+        self.assertFalse(find(objects, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"].items() <= labels.items(), "it is no server")
+
     def test_the_certificate_has_every_name_that_clients_dial(self):
         values = {"ensemble": {"enabled": True}, "trust": {"fromTls": True},
                   "tls": {"certManager": {"enabled": True, "issuerRef": {"name": "ca"}, "dnsNames": ["zk.example.com"]}}}
