@@ -70,6 +70,12 @@ class Schemas(unittest.TestCase):
         for version, values in library_cases():
             self.valid(render(values, chart), version)
 
+    def test_names_that_look_like_numbers_stay_names(self):
+        values = merged(example("ensemble"), {"tls": {"secret": {"name": "1e5"}}, "test": {"clientSecret": "123"}, "secret": {"key": "1"}, "imagePullSecrets": ["1"],
+                                              "ensemble": {"priorityClassName": "10", "persistence": {"storageClass": "1"}}})
+        self.valid(render(values, release="123", namespace="45"), "1.36")
+        self.valid(render(merged(values, {"fullnameOverride": "7e1", "nameOverride": "8"}), release="1e5"), "1.36")
+
     def test_the_schemas_would_notice_a_mistake(self):
         objects = render(ENSEMBLE)
         find(objects, "StatefulSet")["spec"]["template"]["spec"]["containers"][0]["readynessProbe"] = {}

@@ -69,21 +69,21 @@
     defaultMode: {{ .Values.filesMode }}
     sources:
       - configMap:
-          name: {{ include "zoogate.fullname" . }}
+          name: {{ include "zoogate.fullname" . | toYaml }}
           items:
             - {key: zoogate.yaml, path: zoogate.yaml}
       {{- if not .Values.tls.csi.enabled }}
       - secret:
-          name: {{ include "zoogate.certificateName" . }}
+          name: {{ include "zoogate.certificateName" . | toYaml }}
           items:
             {{- if .Values.tls.secret.keyStore }}
-            - {key: {{ .Values.tls.secret.keyStore }}, path: tls/keystore}
+            - {key: {{ toYaml .Values.tls.secret.keyStore }}, path: tls/keystore}
             {{- else }}
-            - {key: {{ .Values.tls.secret.cert }}, path: tls/tls.crt}
-            - {key: {{ .Values.tls.secret.key }}, path: tls/tls.key}
+            - {key: {{ toYaml .Values.tls.secret.cert }}, path: tls/tls.crt}
+            - {key: {{ toYaml .Values.tls.secret.key }}, path: tls/tls.key}
             {{- end }}
             {{- with .Values.tls.secret.password }}
-            - {key: {{ . }}, path: tls/password}
+            - {key: {{ toYaml . }}, path: tls/password}
             {{- end }}
             {{- if .Values.trust.fromTls }}
             - {key: ca.crt, path: tls/ca.crt}
@@ -92,37 +92,37 @@
       {{- with .Values.trust.configMap }}
       {{- if .name }}
       - configMap:
-          name: {{ .name }}
+          name: {{ toYaml .name }}
           items:
-            - {key: {{ .key }}, path: trust/ca}
+            - {key: {{ toYaml .key }}, path: trust/ca}
       {{- end }}
       {{- end }}
       {{- with .Values.trust.secret }}
       {{- if .name }}
       - secret:
-          name: {{ .name }}
+          name: {{ toYaml .name }}
           items:
-            - {key: {{ .key }}, path: trust/ca}
+            - {key: {{ toYaml .key }}, path: trust/ca}
             {{- with .password }}
-            - {key: {{ . }}, path: trust/password}
+            - {key: {{ toYaml . }}, path: trust/password}
             {{- end }}
       {{- end }}
       {{- end }}
       {{- with .Values.crls.configMap }}
       {{- if .name }}
       - configMap:
-          name: {{ .name }}
+          name: {{ toYaml .name }}
           items:
             {{- range .keys }}
-            - {key: {{ . }}, path: crls/{{ . }}}
+            - {key: {{ toYaml . }}, path: crls/{{ . }}}
             {{- end }}
       {{- end }}
       {{- end }}
       {{- if ne (dig "identity" "inject" "digest" .Values.config) "none" }}
       - secret:
-          name: {{ include "zoogate.secretName" . }}
+          name: {{ include "zoogate.secretName" . | toYaml }}
           items:
-            - {key: {{ .Values.secret.key }}, path: secret/secret}
+            - {key: {{ toYaml .Values.secret.key }}, path: secret/secret}
       {{- end }}
 {{- if .Values.tls.csi.enabled }}
 - name: zoogate-tls

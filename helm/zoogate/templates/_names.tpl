@@ -22,8 +22,8 @@
 {{- end }}
 
 {{- define "zoogate.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "zoogate.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "zoogate.name" . | toYaml }}
+app.kubernetes.io/instance: {{ toYaml .Release.Name }}
 {{- end }}
 
 {{- define "zoogate.labels" -}}
@@ -44,8 +44,8 @@ app.kubernetes.io/part-of: zookeeper
 {{- $annotations := deepCopy $.Values.commonAnnotations }}
 {{- if gt (len .) 2 }}{{ $labels = mergeOverwrite $labels (index . 2) }}{{ end }}
 {{- if gt (len .) 3 }}{{ $annotations = mergeOverwrite $annotations (index . 3) }}{{ end -}}
-name: {{ index . 1 }}
-namespace: {{ include "zoogate.namespace" $ }}
+name: {{ index . 1 | toYaml }}
+namespace: {{ include "zoogate.namespace" $ | toYaml }}
 labels: {{- toYaml $labels | nindent 2 }}
 {{- with $annotations }}
 annotations: {{- toYaml . | nindent 2 }}
