@@ -50,6 +50,14 @@
 {{- if ne (len $ports) (len (uniq $ports)) }}
 {{- fail "listen.port, admin.port and upstream.port: each needs its own" }}
 {{- end }}
+{{- range $key, $value := $v.ensemble.config }}
+{{- if or (has $key (list "clientPort" "clientPortAddress" "secureClientPort" "secureClientPortAddress" "dataDir")) (hasPrefix "server." $key) }}
+{{- fail (printf "ensemble.config.%s: the chart writes it, so that the gate is the only way to the server; the port is upstream.port" $key) }}
+{{- end }}
+{{- if contains "\n" (toString $value) }}
+{{- fail (printf "ensemble.config.%s: it is one line" $key) }}
+{{- end }}
+{{- end }}
 {{- if hasKey $v.config "shutdown" }}
 {{- fail "config.shutdown: set drain.delay and drain.grace, by which the pod's grace period is reckoned" }}
 {{- end }}
