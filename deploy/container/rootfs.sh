@@ -37,6 +37,8 @@ forget_paths() {
   export CFLAGS="-ffile-prefix-map=$PWD=/zoogate -ffile-prefix-map=$cargo=/cargo"
 }
 
+# Whatever the environment says: an old program must not get into an image.
+export CARGO_TARGET_DIR=$PWD/target
 built=$PWD/target/debug/zoogate
 if [ "$profile" = release ]; then
   forget_paths
