@@ -14,7 +14,7 @@ import kubernetes_validate
 import yaml
 
 import generate
-from chart import CHART, ROOT, UPDATE, engine, example, find, merged, parent, render, render_files, versions
+from chart import CHART, EXAMPLES, ROOT, UPDATE, engine, example, find, merged, parent, render, render_files, versions
 
 SNAPSHOTS = ROOT / "tests" / "helm" / "snapshots"
 # What a cluster has from others; unit tests look at these.
@@ -64,6 +64,11 @@ class Schemas(unittest.TestCase):
         for name in NAMES:
             for version, values in cases(name):
                 self.valid(render(values), version)
+
+    def test_the_objects_for_other_charts_are_valid(self):
+        bitnami = {"podSelector": {"app.kubernetes.io/name": "zookeeper"}, "networkPolicy": {"enabled": True}, "drain": {"delay": 3, "grace": 12}}
+        for values in [bitnami, example("pravega-policy")]:
+            self.valid(render(merged(example("objects"), values)), "1.36")
 
     def test_the_example_of_a_parent_chart_is_valid_for_every_version_of_kubernetes(self):
         chart = parent()
@@ -130,6 +135,17 @@ class Generated(unittest.TestCase):
         self.assertNotIn("restartPolicy", pravega["containers"][0])
         self.assertNotIn("lifecycle", pravega["containers"][0])
         self.assertEqual([v["name"] for v in pravega["volumes"]], ["zoogate"])
+
+    def test_versions_are_those_of_the_program(self):
+        version = re.search(r'(?m)^version = "(.*)"', (ROOT / "Cargo.toml").read_text())[1]
+        chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+        self.assertEqual(chart["appVersion"], version)
+        images = yaml.safe_load(chart["annotations"]["artifacthub.io/images"])
+        self.assertEqual(images[0]["image"], f"zoogate:{version}")
+        ensemble = yaml.safe_load((CHART / "values.yaml").read_text())["ensemble"]["image"]
+        self.assertEqual(images[1]["image"], f"{ensemble['registry']}/{ensemble['repository']}:{ensemble['tag']}")
+        library = yaml.safe_load((EXAMPLES / "library/Chart.yaml").read_text())["dependencies"][0]
+        self.assertEqual(library["version"], chart["version"])
 
     def test_rules_and_dashboard_are_those_of_deploy(self):
         for ours, source in [("zoogate.rules.yaml", "prometheus"), ("zoogate.json", "grafana")]:
