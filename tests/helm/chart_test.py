@@ -422,6 +422,7 @@ class Refused(unittest.TestCase):
             (merged(ENSEMBLE, {"kubeVersion": "1.28", "nativeSidecar": True}), "nativeSidecar: needs Kubernetes 1.29"),
             (merged(MINIMAL, {"inject": {"enabled": True, "apiVersion": "v1"}, "nativeSidecar": False}), "as a native sidecar"),
             (merged(MINIMAL, {"listen": {"port": 9281}}), "each needs its own"),
+            (merged(ENSEMBLE, {"listen": {"port": 3888}}), "each needs its own"),
             (merged(MINIMAL, {"config": {"shutdown": {"grace": "9s"}}}), "set drain.delay and drain.grace"),
             (merged(MINIMAL, {"config": {"listen": {"address": "0.0.0.0:1"}}}), "config.listen.address"),
             (merged(MINIMAL, {"networkPolicy": {"enabled": True}}), "podSelector: name the labels"),

@@ -47,8 +47,9 @@
 {{- fail "inject: adds the gate as a native sidecar; nativeSidecar: false does not go with it" }}
 {{- end }}
 {{- $ports := list (int $v.listen.port) (int $v.admin.port) (int $v.upstream.port) }}
+{{- if $v.ensemble.enabled }}{{ $ports = concat $ports (list 2888 3888) }}{{ end }}
 {{- if ne (len $ports) (len (uniq $ports)) }}
-{{- fail "listen.port, admin.port and upstream.port: each needs its own" }}
+{{- fail "listen.port, admin.port and upstream.port: each needs its own, and the servers' own are 2888 and 3888" }}
 {{- end }}
 {{- range $key, $value := $v.ensemble.config }}
 {{- if or (has $key (list "clientPort" "clientPortAddress" "secureClientPort" "secureClientPortAddress" "dataDir")) (hasPrefix "server." $key) }}
