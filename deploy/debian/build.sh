@@ -22,4 +22,9 @@ maintainer=$(sed -n 's/^maintainer = "\(.*\)"/\1/p' Cargo.toml)
 printf 'zoogate (%s-1) unstable; urgency=medium\n\n  * See /usr/share/doc/zoogate/CHANGELOG.md.\n\n -- %s  %s\n' \
   "$release" "$maintainer" "$(date -R -r CHANGELOG.md)" >target/debian/changelog
 
+# What `zoogate version` tells.
+ZOOGATE_REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown)
+[ -z "$(git status --porcelain --untracked-files=no 2>/dev/null)" ] || ZOOGATE_REVISION+=-changed
+export ZOOGATE_REVISION
+
 "$deb" deb --locked "$@"
