@@ -25,7 +25,8 @@ const TORN: Duration = Duration::from_secs(10);
 /// How long a file may change faster than that before somebody hears of it all the same.
 const RESTLESS: Duration = Duration::from_secs(60);
 
-/// When files are looked at again that were written to while they were read.
+/// When files are looked at again that have changed. What has changed is used only once it has held still for that
+/// long: half a bundle of CAs or of CRLs is as good as a whole one, and would end the connections that it leaves out.
 const SETTLING: Duration = Duration::from_secs(1);
 
 /// The only writer of snapshots.
@@ -35,6 +36,9 @@ pub struct Reloader {
     metrics: Arc<Metrics>,
     loaded: Contents,
     seen: Contents,
+    /// What is new on the disk, and since when it is there.
+    fresh: Option<(Contents, Instant)>,
+    settling: Duration,
     trouble: Option<Trouble>,
     report: watch::Sender<Report>,
     clock: fn() -> UnixTime,
@@ -118,7 +122,18 @@ impl Reloader {
             answered: 0,
         });
         let seen = loaded.clone();
-        Self { config, snapshots, metrics, seen, loaded, trouble: None, report, clock: UnixTime::now }
+        Self {
+            config,
+            snapshots,
+            metrics,
+            loaded,
+            seen,
+            fresh: None,
+            settling: SETTLING,
+            trouble: None,
+            report,
+            clock: UnixTime::now,
+        }
     }
 
     /// What came of the last look that had something to do.
@@ -178,7 +193,11 @@ impl Reloader {
                 info!("nothing to reload: the files are those in use");
                 self.succeeded();
             }
+            self.fresh = None;
             return true;
+        }
+        if !self.has_settled(&contents) {
+            return false;
         }
         let loaded = self.load();
         if Contents::read(&self.config) != contents {
@@ -192,6 +211,13 @@ impl Reloader {
         true
     }
 
+    fn has_settled(&mut self, contents: &Contents) -> bool {
+        if self.fresh.as_ref().is_none_or(|(fresh, _)| fresh != contents) {
+            self.fresh = Some((contents.clone(), Instant::now()));
+        }
+        self.fresh.as_ref().is_some_and(|(_, since)| since.elapsed() >= self.settling)
+    }
+
     fn note_changes(&mut self, contents: &Contents) {
         for material in contents.differences(&self.seen) {
             self.metrics.material_changed(material);
@@ -203,6 +229,7 @@ impl Reloader {
     }
 
     fn load(&self) -> Result<Loaded, Vec<String>> {
+        refuse(contents::irregular(&self.config))?;
         let mut config = match &self.config.file {
             Some(file) => Config::load(file).map_err(|error| vec![error.to_string()])?,
             None => self.config.clone(),
@@ -210,14 +237,12 @@ impl Reloader {
         let needs_restart = config.needs_restart(&self.config);
         config.keep_what_needs_restart(&self.config);
         // Its files may be others than those that were looked at.
+        refuse(contents::irregular(&config))?;
         let contents = Contents::read(&config);
         let now = (self.clock)();
         let snapshot = Snapshot::load(&config, now)
             .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-        let overdue = snapshot.crls_that_set_back(&self.snapshots.borrow(), unix(now));
-        if !overdue.is_empty() {
-            return Err(overdue);
-        }
+        refuse(snapshot.set_backs(&self.snapshots.borrow(), unix(now)))?;
         Ok(Loaded { config, needs_restart, contents, snapshot })
     }
 
@@ -269,12 +294,14 @@ impl Reloader {
         let differing = contents.differences(&self.loaded);
         let trouble = self.trouble.get_or_insert_with(|| Trouble::new(contents.clone(), now));
         trouble.see(contents);
-        let tell = asked || trouble.is_to_be_told();
-        if tell {
+        let first = !trouble.told && (asked || trouble.is_to_be_told());
+        if first {
             for material in &differing {
                 self.metrics.reload_counted(*material, ReloadResult::Failed);
             }
             self.metrics.reload_failed();
+        }
+        if first || asked {
             warn!(problems = problems.join("; "), "the files on the disk can't be used; what was loaded before stays");
             (trouble.told, trouble.silent_since) = (true, Instant::now());
         }
@@ -302,6 +329,10 @@ impl Trouble {
     fn is_to_be_told(&self) -> bool {
         !self.told && (self.lasts_since.elapsed() >= TORN || self.silent_since.elapsed() >= RESTLESS)
     }
+}
+
+fn refuse(problems: Vec<String>) -> Result<(), Vec<String>> {
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
 fn unix(time: UnixTime) -> i64 {

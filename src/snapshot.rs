@@ -2,6 +2,7 @@
 
 mod grant;
 pub mod names;
+mod set_back;
 
 use std::fmt;
 use std::fs::File;
@@ -155,19 +156,6 @@ impl Snapshot {
         let overdue = self.crl_files().filter(|(crl, _)| !crl.is_in_date(now));
         let overdue = overdue.map(|(crl, path)| format!("tls.crls: {path}: {}", crl.out_of_date()));
         self.tls.warnings().iter().cloned().chain(overdue).collect()
-    }
-
-    /// Why this snapshot must not take the place of one in use, as far as CRLs are concerned: one that is out of date
-    /// says less than one in date, or than none. One that was in use when its time ran out stands in nobody's way.
-    pub fn crls_that_set_back(&self, used: &Self, now: i64) -> Vec<String> {
-        let out_of_date = self.crl_files().filter(|(crl, _)| !crl.is_in_date(now));
-        let set_back = out_of_date.filter(|(crl, _)| {
-            let of_issuer: Vec<_> =
-                used.crl_files().map(|(used, _)| used).filter(|used| used.issuer == crl.issuer).collect();
-            let is_used = of_issuer.contains(crl);
-            !is_used && (of_issuer.is_empty() || of_issuer.iter().any(|used| used.is_in_date(now)))
-        });
-        set_back.map(|(crl, path)| format!("tls.crls: {path}: {}", crl.out_of_date())).collect()
     }
 
     /// Whether new clients are refused whose issuer has no CRL in date.

@@ -1,7 +1,7 @@
 //! What the files contain, as digests.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -48,8 +48,18 @@ impl Contents {
     }
 }
 
+/// What must not be opened, since that or reading it may never end: pipes, sockets, devices.
+pub(super) fn irregular(config: &Config) -> Vec<String> {
+    let odd = |path: &&Path| fs::metadata(path).is_ok_and(|about| !about.is_file() && !about.is_dir());
+    let odd = files(config).into_iter().map(|(_, path)| path).filter(odd);
+    odd.map(|path| format!("{} is no regular file", path.display())).collect()
+}
+
 /// Feeds a file's length and bytes, so that two files can't be taken for two others.
 fn feed(digest: &mut Context, path: &Path) -> io::Result<()> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
     let mut file = File::open(path)?.take(LIMIT);
     // Among the files are keys and secrets.
     let mut buffer = Zeroizing::new(vec![0; 8 * 1024]);

@@ -53,7 +53,7 @@ impl Site {
         let metrics = Arc::new(Metrics::new(&registry).unwrap());
         let (sender, snapshots) = watch::channel(Arc::new(Snapshot::load(&config, UnixTime::now()).unwrap()));
         AHEAD.set(0);
-        let reloader = Reloader { clock, ..Reloader::new(config, contents, sender, metrics) };
+        let reloader = Reloader { clock, settling: Duration::ZERO, ..Reloader::new(config, contents, sender, metrics) };
         Self { directory, reloader, snapshots, registry }
     }
 
@@ -120,6 +120,25 @@ fn issuer(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.distinguished_name.push(DnType::CommonName, name);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+#[test]
+fn what_has_changed_is_used_once_it_has_held_still() {
+    let mut site = Site::new();
+    site.reloader.settling = SETTLING;
+    let trusted = |site: &Site| site.snapshots.borrow().tls.certificates().len() - 1;
+    let (one, two) = (authority("one"), authority("two"));
+    site.write("trust.pem", &one);
+    assert!(!site.reloader.look(false), "looked at again soon");
+    let since =
+        |site: &mut Site| site.reloader.fresh.as_mut().unwrap().1 = Instant::now().checked_sub(SETTLING).unwrap();
+    since(&mut site);
+    site.write("trust.pem", &(one + &two));
+    assert!(!site.reloader.look(true), "half a bundle is passed over, even if somebody asks");
+    assert_eq!(site.metric("zoogate_reload_total{material=\"trust_store\",result=\"ok\"}"), 0);
+    since(&mut site);
+    assert!(site.reloader.look(false));
+    assert_eq!(trusted(&site), 2);
 }
 
 #[test]

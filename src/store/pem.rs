@@ -141,6 +141,10 @@ fn blocks(data: &[u8]) -> Result<Vec<Block<'_>>, StoreFault> {
             }
             let length = start - (data.len() - block.body.len());
             blocks.push(Block { body: &block.body[..length], ..block });
+        } else if open.is_none() && line.iter().any(is_binary) {
+            // A DER file behind a PEM one, by `cat`: to skip it would lose a CA, or revocations.
+            let what = format!("line {number} is no text, beside PEM: give DER a file of its own, or convert it");
+            return Err(StoreFault::Malformed(what));
         }
     }
     open.map_or(Ok(blocks), |block| Err(unfinished(&block)))
@@ -156,6 +160,10 @@ fn label<'a>(line: &'a [u8], prefix: &[u8], number: usize) -> Result<&'a str, St
 
 fn unfinished(block: &Block<'_>) -> StoreFault {
     StoreFault::Malformed(format!("the {} at line {} has no end", block.label, block.line))
+}
+
+fn is_binary(byte: &u8) -> bool {
+    byte.is_ascii_control() && !byte.is_ascii_whitespace() && !matches!(byte, 0x0b | 0x1b)
 }
 
 fn is_header(line: &[u8]) -> bool {

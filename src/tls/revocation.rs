@@ -81,6 +81,12 @@ impl CrlInfo {
         self.this_update <= now && self.next_update.is_none_or(|next| now <= next)
     }
 
+    /// Whether both have a number, and this one's is higher.
+    pub(crate) fn has_higher_number(&self, other: &Self) -> bool {
+        let number = |crl: &Self| crl.number.clone().map(|number| (number.len(), number));
+        number(self).zip(number(other)).is_some_and(|(own, others)| own > others)
+    }
+
     /// What is wrong with one that is not in date.
     pub fn out_of_date(&self) -> String {
         let next = self.next_update.map_or_else(|| "never".to_owned(), date);

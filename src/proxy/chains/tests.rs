@@ -303,6 +303,6 @@ fn a_crl_that_is_not_valid_yet_since_the_clock_was_set_back_ends_no_live_connect
     };
     fs::write(scene.directory.path().join("ca.crl"), params.signed_by(&scene.ca).unwrap().pem().unwrap()).unwrap();
     let snapshot = scene.snapshot("  crls: [ ca.crl ]\n", "");
-    scene.judge(&snapshot, RevalidationTrigger::Reload);
+    scene.judge(&snapshot, Reload);
     assert_eq!(ending(&share), None, "nothing is known against it");
 }

@@ -104,6 +104,8 @@ const KEY_STORES: &[Case] = &[
     ("a dangling link", |rich| rich.link("server.crt", "nowhere"), "key_store", "No such file"),
     ("a link to itself", |rich| rich.link("server.crt", "server.crt"), "key_store", "symbolic link"),
     ("not readable", |rich| not_readable(rich, "server.key"), "key_store", "server.key"),
+    ("an expired intermediate", expired_intermediate, "key_store", "an intermediate of its chain is out of date"),
+    ("a pipe", |rich| pipe(rich, "server.key"), "key_store", "is no regular file"),
     ("a device without end", |rich| rich.link("server.key", "/dev/zero"), "key_store", "server.key"),
 ];
 
@@ -137,6 +139,13 @@ const TRUST_AND_CRLS: &[Case] = &[
         "does not verify",
     ),
     ("a stale CRL", |rich| rich.site.write("ca.crl", &crl(&rich.ca, (2020, 2021))), "crls", "is out of date"),
+    (
+        "an older CRL",
+        |rich| rich.site.write("ca.crl", &crl(&rich.ca, (2019, 3000))),
+        "crls",
+        "is older than the one in use",
+    ),
+    ("a DER CRL behind a PEM one", der_behind_pem, "crls", "is no text, beside PEM"),
     ("an early CRL", |rich| rich.site.write("ca.crl", &crl(&rich.ca, (2999, 3000))), "crls", "is out of date"),
 ];
 
@@ -147,6 +156,8 @@ const SECRET_AND_CONFIG: &[Case] = &[
     ("a secret of a megabyte", |rich| rich.site.write("secret", &"x".repeat(1 << 20)), "secret", "too large"),
     ("no secret", |rich| fs::remove_file(rich.path("secret")).unwrap(), "secret", "no such file"),
     ("a directory", |rich| directory(rich, "secret"), "secret", "directory"),
+    ("a pipe", |rich| pipe(rich, "secret"), "secret", "is no regular file"),
+    ("a pipe", |rich| pipe(rich, "zoogate.yaml"), "config", "is no regular file"),
     ("bad YAML", |rich| rich.site.write("zoogate.yaml", "listen: ["), "config", "zoogate.yaml"),
     ("an unknown key", |rich| appended(rich, "limts: { connections: 7 }\n"), "config", "limts"),
     ("an empty configuration", |rich| rich.site.write("zoogate.yaml", ""), "config", "listen.address"),
@@ -172,6 +183,28 @@ fn appended(rich: &Rich, more: &str) {
 fn directory(rich: &Rich, name: &str) {
     fs::remove_file(rich.path(name)).unwrap();
     fs::create_dir(rich.path(name)).unwrap();
+}
+
+/// Whoever opens it waits for a writer.
+fn pipe(rich: &Rich, name: &str) {
+    fs::remove_file(rich.path(name)).unwrap();
+    assert!(Command::new("mkfifo").arg(rich.path(name)).status().unwrap().success());
+}
+
+fn der_behind_pem(rich: &Rich) {
+    let both = [&rich.content("ca.crl")[..], &delta(&rich.ca)].concat();
+    fs::write(rich.path("ca.crl"), both).unwrap();
+}
+
+fn expired_intermediate(rich: &Rich) {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, "intermediate");
+    (params.not_before, params.not_after) = (date_time_ymd(2000, 1, 1), date_time_ymd(2001, 1, 1));
+    let signer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &signer).unwrap();
+    renewed(rich, (leaf.pem() + &signer.pem(), key.serialize_pem()));
 }
 
 fn not_readable(rich: &Rich, name: &str) {
