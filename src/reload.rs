@@ -144,6 +144,8 @@ impl Reloader {
     /// Looks on an interval, if there is one, and whenever somebody asks, for ever.
     pub async fn run(mut self, interval: Option<Duration>, asked: Arc<Notify>) {
         let metrics = Arc::clone(&self.metrics);
+        // Who turned the interval off says by asking that the files are whole.
+        self.settling = interval.map_or(Duration::ZERO, |interval| interval.min(SETTLING));
         // Whether the files were written to while they were read, and whether somebody waits for the result.
         let mut unsettled = None;
         loop {
