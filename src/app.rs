@@ -135,8 +135,8 @@ impl App {
             current.clone(),
             shared,
         ));
-        let roster = gate.roster();
-        metrics.client_certificates_from(move || roster.ends());
+        let (roster, warning) = (gate.roster(), config.tls.expiry_warning);
+        metrics.client_certificates_from(move || roster.live(warning));
         let reloader = Reloader::new(config.clone(), contents, snapshots, Arc::clone(&metrics));
         let (reload, notifier) = (Arc::default(), Arc::new(notifier));
         let snapshots = current;

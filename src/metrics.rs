@@ -21,6 +21,7 @@ use prometheus::{Histogram, IntCounter, IntGauge, Registry};
 use crate::reason::{CloseReason, Ending, Refusal};
 use crate::zk::opcode::Opcode;
 
+pub use expiring::LiveCertificate;
 pub use label::{
     AcceptError, CertificateRole, ConnectionState, Direction, ExpiryWindow, FourLetterWordResult, GenerationOf,
     HandshakeResult, InjectionResult, Material, Peer, ProbeKind, ReloadResult, RevalidationResult, RevalidationTrigger,
@@ -175,9 +176,9 @@ impl Metrics {
         self.client_certificate_expiration.observe(seconds_left as f64);
     }
 
-    /// Says who tells, at each scrape, when each client certificate with live connections ends, in Unix seconds.
-    pub fn client_certificates_from(&self, ends: impl Fn() -> Vec<i64> + Send + Sync + 'static) {
-        self.expiring.ask(Box::new(ends));
+    /// Says who tells, at each scrape, of each client certificate with live connections.
+    pub fn client_certificates_from(&self, live: impl Fn() -> Vec<LiveCertificate> + Send + Sync + 'static) {
+        self.expiring.ask(Box::new(live));
     }
 
     /// Counts a client that the rules in the shadow were tried on.

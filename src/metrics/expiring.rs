@@ -1,4 +1,4 @@
-//! How many live client certificates end soon, counted when somebody asks.
+//! How many live client certificates end soon or should have been renewed, counted when somebody asks.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,8 +10,17 @@ use prometheus::{GaugeVec, IntGauge, Registry, Result};
 use super::family;
 use super::label::ExpiryWindow;
 
-/// Tells when each client certificate with live connections ends, in Unix seconds.
-pub(super) type Ends = Box<dyn Fn() -> Vec<i64> + Send + Sync>;
+/// A client certificate that has live connections. Times are Unix seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LiveCertificate {
+    /// When the first certificate of its path ends.
+    pub not_after: i64,
+    /// From when on the client should have come back with its successor, if it lives long enough for that.
+    pub renewal_due: Option<i64>,
+}
+
+/// Tells of each client certificate with live connections.
+pub(super) type Live = Box<dyn Fn() -> Vec<LiveCertificate> + Send + Sync>;
 
 /// The gauges of live client certificates. They stay at zero as long as nobody tells of any.
 #[derive(Clone)]
@@ -19,34 +28,46 @@ pub(super) struct Expiring {
     descs: Arc<[Desc]>,
     total: IntGauge,
     within: GaugeVec,
-    ends: Arc<OnceLock<Ends>>,
+    due: GaugeVec,
+    live: Arc<OnceLock<Live>>,
 }
 
 impl Expiring {
     pub(super) fn register(registry: &Registry) -> Result<Self> {
-        let descs = [family::CLIENT_CERTIFICATES.desc()?, family::CLIENT_CERTIFICATES_EXPIRING.desc()?];
+        let descs = [
+            family::CLIENT_CERTIFICATES.desc()?,
+            family::CLIENT_CERTIFICATES_EXPIRING.desc()?,
+            family::CLIENT_CERTIFICATES_RENEWAL_DUE.desc()?,
+        ];
         let expiring = Self {
             descs: descs.into(),
             total: family::CLIENT_CERTIFICATES.loose_gauge()?,
             within: family::CLIENT_CERTIFICATES_EXPIRING.loose_gauges()?,
-            ends: Arc::default(),
+            due: family::CLIENT_CERTIFICATES_RENEWAL_DUE.loose_gauges()?,
+            live: Arc::default(),
         };
         registry.register(Box::new(expiring.clone()))?;
         Ok(expiring)
     }
 
     /// Says who is asked at each scrape; the first one stays.
-    pub(super) fn ask(&self, ends: Ends) {
-        let _ = self.ends.set(ends);
+    pub(super) fn ask(&self, live: Live) {
+        let _ = self.live.set(live);
     }
 
     fn count(&self, now: i64) {
-        let ends = self.ends.get().map(|ends| ends()).unwrap_or_default();
-        self.total.set(i64::try_from(ends.len()).unwrap_or(i64::MAX));
+        let live = self.live.get().map(|live| live()).unwrap_or_default();
+        self.total.set(i64::try_from(live.len()).unwrap_or(i64::MAX));
         for window in ExpiryWindow::ALL {
             let until = now.saturating_add(seconds(*window));
-            let count = ends.iter().filter(|&&end| end <= until).count();
+            let count = live.iter().filter(|live| live.not_after <= until).count();
             self.within.with_label_values(&[window.as_str()]).set(count as f64);
+        }
+        let day = now.saturating_add(seconds(ExpiryWindow::Day));
+        for (within, until) in [(ExpiryWindow::Day.as_str(), day), ("any", i64::MAX)] {
+            let due = |live: &&LiveCertificate| live.renewal_due.is_some_and(|due| due <= now);
+            let count = live.iter().filter(due).filter(|live| live.not_after <= until).count();
+            self.due.with_label_values(&[within]).set(count as f64);
         }
     }
 }
@@ -59,7 +80,7 @@ impl Collector for Expiring {
     fn collect(&self) -> Vec<MetricFamily> {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.count(i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
-        self.total.collect().into_iter().chain(self.within.collect()).collect()
+        [self.total.collect(), self.within.collect(), self.due.collect()].concat()
     }
 }
 

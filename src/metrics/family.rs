@@ -164,6 +164,11 @@ pub(super) const CLIENT_CERTIFICATES_EXPIRING: Family = Family::new(
     "Client certificates that have live connections and expire within a time.",
 )
 .by(&["within"]);
+pub(super) const CLIENT_CERTIFICATES_RENEWAL_DUE: Family = Family::new(
+    "zoogate_client_certificates_renewal_due",
+    "Client certificates of more than a week that have live connections and should have been renewed, by what is left.",
+)
+.by(&["within"]);
 pub(super) const CRL_NEXT_UPDATE: Family = Family::new(
     "zoogate_crl_next_update_timestamp_seconds",
     "When a loaded CRL is to be replaced at the latest, in Unix time.",

@@ -229,15 +229,31 @@ fn live_client_certificates_are_counted_by_when_they_end_at_each_scrape() {
         |window: &str| value(&registry, &format!("zoogate_client_certificates_expiring{{within=\"{window}\"}}"));
     assert_eq!((within("1h"), value(&registry, "zoogate_client_certificates")), (Some(0.0), Some(0.0)));
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
-    let ends = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let told = Arc::clone(&ends);
+    let live = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let told = Arc::clone(&live);
+    let lives = |left: i64| LiveCertificate { not_after: now + left, renewal_due: None };
     metrics.client_certificates_from(move || told.lock().unwrap().clone());
     // Long over (where nothing is enforced), half an hour, half a day, three days, two weeks, a year.
-    *ends.lock().unwrap() = [-9_000, 1_800, 43_200, 259_200, 1_209_600, 31_536_000].map(|left| now + left).to_vec();
+    *live.lock().unwrap() = [-9_000, 1_800, 43_200, 259_200, 1_209_600, 31_536_000].map(lives).to_vec();
     assert_eq!(["1h", "1d", "7d", "28d"].map(within), [Some(2.0), Some(3.0), Some(4.0), Some(5.0)]);
     assert_eq!(value(&registry, "zoogate_client_certificates"), Some(6.0));
-    ends.lock().unwrap().clear();
+    live.lock().unwrap().clear();
     assert_eq!(["1h", "1d", "7d", "28d"].map(within), [Some(0.0); 4]);
+}
+
+#[test]
+fn live_client_certificates_that_should_have_been_renewed_are_counted_at_each_scrape() {
+    let (registry, metrics) = fresh();
+    let due =
+        |window: &str| value(&registry, &format!("zoogate_client_certificates_renewal_due{{within=\"{window}\"}}"));
+    assert_eq!(["1d", "any"].map(due), [Some(0.0); 2]);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
+    let live =
+        |left: i64, due: Option<i64>| LiveCertificate { not_after: now + left, renewal_due: due.map(|d| now + d) };
+    // An hour left of a year, three days left of it, forty, half an hour of an hour.
+    let told = [live(3_600, Some(-9_000)), live(259_200, Some(-60)), live(3_456_000, Some(60)), live(1_800, None)];
+    metrics.client_certificates_from(move || told.to_vec());
+    assert_eq!(["1d", "any"].map(due), [Some(1.0), Some(2.0)]);
 }
 
 #[test]

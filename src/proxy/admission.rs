@@ -34,6 +34,8 @@ pub(crate) struct ClientName {
     pub(crate) sha256: String,
     pub(crate) tls_version: &'static str,
     pub(crate) tls_cipher: String,
+    /// When the client's certificate began to be valid, in Unix seconds.
+    pub(crate) not_before: i64,
     /// When the first certificate of the client's path ends, in Unix seconds.
     pub(crate) not_after: i64,
 }
@@ -50,6 +52,7 @@ impl ClientName {
             sha256: hex(&verified.leaf_sha256),
             tls_version: authenticated.version,
             tls_cipher: authenticated.cipher.clone(),
+            not_before: verified.leaf_not_before,
             not_after: verified.not_after,
         }
     }

@@ -21,6 +21,13 @@ const MAX_NAMED: usize = 10_000;
 /// a day is always within a week of its end, and due for renewal at two thirds of its life at the latest.
 const LAST_PART: i64 = 4;
 
+/// How long before its end a certificate counts as due for renewal where nobody is named in the log.
+const WARNING: Duration = Duration::from_secs(7 * 86_400);
+
+/// The life, in seconds, up to which connections last until their certificate's end as a rule: clients don't come back
+/// for the next one before.
+const SHORT_LIFE: i64 = 7 * 86_400;
+
 /// Whose certificate is in use.
 #[derive(Clone, Debug)]
 pub(super) struct InUse {
@@ -47,15 +54,13 @@ pub(super) struct Reminders {
 impl Reminders {
     /// Names those whose certificate ends within `threshold`.
     pub(super) fn new(threshold: Option<Duration>) -> Self {
-        let seconds = |threshold: Duration| i64::try_from(threshold.as_secs()).unwrap_or(i64::MAX);
         Self { threshold: threshold.map(seconds), named: Mutex::default(), crls_until: AtomicI64::new(0) }
     }
 
     /// Whether a certificate ends soon. Cheap enough to ask for each connection.
     pub(super) fn is_soon(&self, certificate: &InUse, now: i64) -> bool {
-        let lifetime = certificate.not_after.saturating_sub(certificate.not_before);
         self.threshold
-            .is_some_and(|threshold| certificate.not_after.saturating_sub(now) <= threshold.min(lifetime / LAST_PART))
+            .is_some_and(|threshold| soon_from(certificate.not_before, certificate.not_after, threshold) <= now)
     }
 
     /// Names the holder of a certificate that ends soon, unless it was named within a day.
@@ -110,6 +115,22 @@ impl Reminders {
     }
 }
 
+/// From when on a client's certificate should have been renewed, where whoever uses it is named `warning` before its
+/// end; none for one that lives so shortly that it is normal to use it to its end. All in Unix seconds.
+pub(super) fn renewal_due(not_before: i64, not_after: i64, warning: Option<Duration>) -> Option<i64> {
+    let lives_long = not_after.saturating_sub(not_before) > SHORT_LIFE;
+    lives_long.then(|| soon_from(not_before, not_after, seconds(warning.unwrap_or(WARNING))))
+}
+
+/// From when on a certificate ends soon.
+fn soon_from(not_before: i64, not_after: i64, threshold: i64) -> i64 {
+    not_after.saturating_sub(threshold.min(not_after.saturating_sub(not_before) / LAST_PART))
+}
+
+fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +159,17 @@ mod tests {
         assert!(!weekly().is_soon(&day, DAY / 2), "renewal at two thirds of its life is not late");
         assert!(weekly().is_soon(&day, DAY * 3 / 4));
         assert!(!Reminders::new(None).is_soon(&year, 366 * DAY), "off");
+    }
+
+    #[test]
+    fn a_renewal_is_due_when_a_certificate_ends_soon_unless_it_lives_for_a_week_at_most() {
+        let month = Some(Duration::from_secs(30 * 86_400));
+        assert_eq!(renewal_due(0, 365 * DAY, month), Some(335 * DAY));
+        assert_eq!(renewal_due(0, 28 * DAY, month), Some(21 * DAY));
+        assert_eq!(renewal_due(0, 8 * DAY, month), Some(6 * DAY));
+        assert_eq!(renewal_due(0, 7 * DAY, month), None);
+        assert_eq!(renewal_due(0, 3_600, month), None);
+        assert_eq!(renewal_due(0, 365 * DAY, None), Some(358 * DAY), "a silent log silences no alert");
     }
 
     #[test]

@@ -4,9 +4,12 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::admission::ClientName;
+use super::reminders::renewal_due;
 use crate::identity::Identity;
+use crate::metrics::LiveCertificate;
 
 /// The certificates and sessions of the live connections that passed admission.
 #[derive(Debug, Default)]
@@ -27,6 +30,8 @@ type Key = (String, Arc<str>);
 #[derive(Debug)]
 struct InUse {
     present: Present,
+    /// When the certificate began to be valid, in Unix seconds.
+    not_before: i64,
     /// Counted by its connections as requests pass.
     requests: Arc<AtomicU64>,
 }
@@ -71,7 +76,7 @@ impl Roster {
         let identity: Arc<str> = client.identity.as_ref().map_or("", Identity::as_str).into();
         let key = (client.sha256.clone(), Arc::clone(&identity));
         let mut lists = self.lock();
-        let InUse { present, requests } = lists.certificates.entry(key).or_insert_with(|| InUse {
+        let InUse { present, requests, .. } = lists.certificates.entry(key).or_insert_with(|| InUse {
             present: Present {
                 identity: identity.to_string(),
                 name: name.to_string(),
@@ -83,6 +88,7 @@ impl Roster {
                 sessions: 0,
                 requests: 0,
             },
+            not_before: client.not_before,
             requests: Arc::default(),
         });
         present.tls_version = client.tls_version;
@@ -95,16 +101,21 @@ impl Roster {
 
     /// Everyone present, in no order.
     pub fn present(&self) -> Vec<Present> {
-        let told = |InUse { present, requests }: &InUse| Present {
+        let told = |InUse { present, requests, .. }: &InUse| Present {
             requests: requests.load(Ordering::Relaxed),
             ..present.clone()
         };
         self.lock().certificates.values().map(told).collect()
     }
 
-    /// When each certificate in use ends, in Unix seconds, in no order.
-    pub fn ends(&self) -> Vec<i64> {
-        self.lock().certificates.values().map(|in_use| in_use.present.not_after).collect()
+    /// When each certificate in use ends, and from when on it should have been renewed where whoever uses it is named
+    /// `warning` before its end; in no order.
+    pub fn live(&self, warning: Option<Duration>) -> Vec<LiveCertificate> {
+        let told = |InUse { present, not_before, .. }: &InUse| LiveCertificate {
+            not_after: present.not_after,
+            renewal_due: renewal_due(*not_before, present.not_after, warning),
+        };
+        self.lock().certificates.values().map(told).collect()
     }
 
     /// Whose a session is, if it is live here.
@@ -170,6 +181,7 @@ mod tests {
             sha256: sha256.to_owned(),
             tls_version: "TLSv1.3",
             tls_cipher: String::new(),
+            not_before: 0,
             not_after: 7,
         }
     }
