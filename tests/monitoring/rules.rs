@@ -10,6 +10,7 @@ use crate::{read, repository};
 
 pub(crate) const FILE: &str = "deploy/prometheus/zoogate.rules.yaml";
 const CASES: &str = "tests/prometheus/zoogate.test.yaml";
+const CASES_OF_DAYS: &str = "tests/prometheus/days.test.yaml";
 const RUNBOOKS: &str = "docs/runbooks.md";
 
 fn yaml(path: &str) -> Value {
@@ -45,8 +46,10 @@ fn prometheus_takes_the_rules() {
 
 #[test]
 fn each_alert_fires_when_its_cases_say_so_and_not_otherwise() {
-    let (content, said) = promtool(&["test", "rules"], &repository(CASES));
-    assert!(content, "{said}");
+    for cases in [CASES, CASES_OF_DAYS] {
+        let (content, said) = promtool(&["test", "rules"], &repository(cases));
+        assert!(content, "{said}");
+    }
 }
 
 #[test]
