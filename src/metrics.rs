@@ -69,6 +69,7 @@ pub struct Metrics {
     revalidations: Children<RevalidationTrigger, Children<RevalidationResult, IntCounter>>,
     last_reload_successful: IntGauge,
     last_reload_success: IntGauge,
+    config_needs_restart: IntGauge,
     generations: Children<Material, Children<GenerationOf, IntGauge>>,
     material: material::Validity,
     expiring: expiring::Expiring,
@@ -114,6 +115,7 @@ impl Metrics {
             revalidations: family::REVALIDATIONS.counters_by_two(registry)?,
             last_reload_successful: family::LAST_RELOAD_SUCCESSFUL.gauge(registry)?,
             last_reload_success: family::LAST_RELOAD_SUCCESS_TIMESTAMP.gauge(registry)?,
+            config_needs_restart: family::CONFIG_NEEDS_RESTART.gauge(registry)?,
             generations: family::MATERIAL_GENERATION.gauges_by_two(registry)?,
             material: material::Validity::register(registry)?,
             expiring: expiring::Expiring::register(registry)?,
@@ -291,6 +293,11 @@ impl Metrics {
     pub fn reloaded(&self, now: u64) {
         self.last_reload_successful.set(1);
         self.last_reload_success.set(i64::try_from(now).unwrap_or(i64::MAX));
+    }
+
+    /// States whether the configuration file has changed in sections that only a restart reads.
+    pub fn set_config_needs_restart(&self, needed: bool) {
+        self.config_needs_restart.set(needed.into());
     }
 
     /// States that the files on the disk can't be used.

@@ -256,6 +256,7 @@ impl Reloader {
                 "the configuration has changed in sections that only a restart reads: restart zoogate to use them"
             );
         }
+        self.metrics.set_config_needs_restart(!needs_restart.is_empty());
         for warning in snapshot.warnings(unix((self.clock)())) {
             warn!("{warning}");
         }

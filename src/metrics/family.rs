@@ -104,6 +104,10 @@ pub(super) const LAST_RELOAD_SUCCESS_TIMESTAMP: Family = Family::new(
     "zoogate_last_reload_success_timestamp_seconds",
     "When the files in use were loaded, or last found to be those on the disk after a failure.",
 );
+pub(super) const CONFIG_NEEDS_RESTART: Family = Family::new(
+    "zoogate_config_needs_restart",
+    "1 while the configuration file has changed in sections that only a restart reads, else 0.",
+);
 pub(super) const MATERIAL_GENERATION: Family = Family::new(
     "zoogate_material_generation",
     "How often the contents of the files have changed: on the disk, and in use. Unequal: something older is in use.",

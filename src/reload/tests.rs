@@ -331,13 +331,16 @@ fn the_files_of_a_changed_configuration_are_counted_as_what_they_are() {
 #[test]
 fn what_needs_a_restart_is_told_as_long_as_it_does() {
     let mut site = Site::new();
+    assert_eq!(site.metric("zoogate_config_needs_restart"), 0);
     site.write("zoogate.yaml", &yaml("limits: { connections: 7 }\n"));
     site.look();
     assert_eq!(site.reloader.report().borrow().needs_restart, ["limits"]);
     site.write("secret", &format!("{SECRET}-2"));
     site.look();
     assert_eq!(site.reloader.report().borrow().needs_restart, ["limits"]);
+    assert_eq!(site.metric("zoogate_config_needs_restart"), 1);
     site.write("zoogate.yaml", &yaml(""));
     site.look();
     assert!(site.reloader.report().borrow().needs_restart.is_empty());
+    assert_eq!(site.metric("zoogate_config_needs_restart"), 0);
 }
