@@ -79,6 +79,7 @@ fn it_shows_what_somebody_who_was_paged_looks_for() {
         "zoogate_connections_closed_total",
         "zoogate_certificate_not_after_timestamp_seconds",
         "zoogate_client_certificates_expiring",
+        "zoogate_client_certificates_renewal_due",
         "zoogate_crl_next_update_timestamp_seconds",
         "zoogate_upstream_state",
         "zoogate_requests_total",
