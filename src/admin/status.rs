@@ -254,7 +254,7 @@ pub struct ClientCertificateStatus {
     pub serial: String,
     /// The first 16 digits of its SHA-256; the access log has all of it.
     pub sha256_prefix: String,
-    /// When it, or an intermediate that its path needs, ceases to be valid.
+    /// When it, or an intermediate that the path of one of its connections needs, ceases to be valid.
     pub not_after: Timestamp,
     /// How many connections it has.
     pub connections: u64,

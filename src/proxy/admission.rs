@@ -36,8 +36,6 @@ pub(crate) struct ClientName {
     pub(crate) tls_cipher: String,
     /// When the client's certificate began to be valid, in Unix seconds.
     pub(crate) not_before: i64,
-    /// When the first certificate of the client's path ends, in Unix seconds.
-    pub(crate) not_after: i64,
 }
 
 impl ClientName {
@@ -53,7 +51,6 @@ impl ClientName {
             tls_version: authenticated.version,
             tls_cipher: authenticated.cipher.clone(),
             not_before: verified.leaf_not_before,
-            not_after: verified.not_after,
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -68,12 +68,21 @@ struct Live {
     look: i64,
     connections: usize,
     over: watch::Sender<Option<Ending>>,
+    /// The bearer's `not_after`, for whoever tells of its connections.
+    until: Arc<AtomicI64>,
 }
 
 impl Live {
     /// The last second in which its connections may live.
     fn last(&self) -> i64 {
         self.bearer.not_after.saturating_sub(self.margin)
+    }
+
+    /// Notes when the first certificate of its path ends, which another snapshot may have changed.
+    fn ends_at(&mut self, not_after: i64) {
+        self.bearer.not_after = not_after;
+        self.until.store(not_after, Ordering::Relaxed);
+        self.look_at_the_end();
     }
 
     /// Sets the time to judge it to its end.
@@ -89,9 +98,15 @@ pub(crate) struct Share {
     key: Key,
     number: u64,
     over: watch::Receiver<Option<Ending>>,
+    until: Arc<AtomicI64>,
 }
 
 impl Share {
+    /// When the first certificate of the connection's path ends, in Unix seconds, as it was judged last.
+    pub(crate) fn until(&self) -> Arc<AtomicI64> {
+        Arc::clone(&self.until)
+    }
+
     /// Why the connection must end, once it must.
     pub(crate) fn over(&self) -> watch::Receiver<Option<Ending>> {
         self.over.clone()
@@ -163,7 +178,8 @@ impl Chains {
         };
         entry.connections += 1;
         let connections = entry.connections;
-        let share = Share { chains: Arc::clone(self), key, number: entry.number, over: entry.over.subscribe() };
+        let (number, over, until) = (entry.number, entry.over.subscribe(), Arc::clone(&entry.until));
+        let share = Share { chains: Arc::clone(self), key, number, over, until };
         drop(live);
         if connections == 1 {
             self.added.notify_one();
@@ -177,6 +193,7 @@ impl Chains {
     fn fresh(&self, chain: &[CertificateDer<'static>], (bearer, authority): (InUse, Authority), now: i64) -> Live {
         let margin = i64::try_from(self.rules.margin.as_secs()).unwrap_or(i64::MAX);
         let margin = if bearer.not_after.saturating_sub(now) > margin { margin } else { 0 };
+        let until = Arc::new(AtomicI64::new(bearer.not_after));
         let mut live = Live {
             number: self.next.fetch_add(1, Ordering::Relaxed),
             chain: chain.into(),
@@ -186,6 +203,7 @@ impl Chains {
             look: 0,
             connections: 0,
             over: watch::Sender::new(None),
+            until,
         };
         live.look_at_the_end();
         live
@@ -280,8 +298,7 @@ impl Chains {
         let live = lists.get_mut(&entry.0).filter(|live| live.number == entry.1)?;
         let (ending, detail) = match verdict {
             Verdict::Holds { not_after, .. } => {
-                live.bearer.not_after = not_after;
-                live.look_at_the_end();
+                live.ends_at(not_after);
                 if now <= live.last() {
                     return Some((RevalidationResult::Kept, live.connections));
                 }

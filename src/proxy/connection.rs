@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::net::TcpStream;
@@ -75,7 +76,7 @@ impl Connection<'_> {
         self.authenticated(&authenticated);
 
         let (mut authorized, recognized) = Box::pin(admission::admit(authenticated, gate, &snapshot)).await?;
-        let mut place = self.admitted(recognized);
+        let mut place = self.admitted(recognized, authorized.share.until());
         drop(snapshot);
 
         match Box::pin(session::read_opening(&mut authorized.client, settings.open_timeout)).await {
@@ -180,8 +181,8 @@ impl Connection<'_> {
         self.record.authenticated(ClientName::of(authenticated));
     }
 
-    fn admitted(&mut self, Recognized { identity, name }: Recognized) -> Option<Place> {
-        let place = self.record.admitted(identity).map(|client| self.gate.roster.enter(client, &name))?;
+    fn admitted(&mut self, Recognized { identity, name }: Recognized, until: Arc<AtomicI64>) -> Option<Place> {
+        let place = self.record.admitted(identity).map(|client| self.gate.roster.enter(client, &name, until))?;
         self.record.count_requests(place.requests());
         Some(place)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ struct InUse {
     not_before: i64,
     /// Counted by its connections as requests pass.
     requests: Arc<AtomicU64>,
+    /// When the path of each of its connections ends, in Unix seconds; they may have come by several.
+    ends: Vec<Arc<AtomicI64>>,
 }
 
 /// A certificate in use.
@@ -47,7 +49,8 @@ pub struct Present {
     pub serial: String,
     /// The certificate's SHA-256 in hexadecimal.
     pub sha256: String,
-    /// When the first certificate of its path ends, in Unix seconds.
+    /// When the first certificate of its path ends, in Unix seconds; where its connections have come by several paths,
+    /// of the one that ends first.
     pub not_after: i64,
     /// TLS version of the newest of its connections.
     pub tls_version: &'static str,
@@ -68,21 +71,22 @@ pub(crate) struct Place {
     identity: Arc<str>,
     session: Option<i64>,
     requests: Arc<AtomicU64>,
+    until: Arc<AtomicI64>,
 }
 
 impl Roster {
-    /// Enters a connection of a client whose certificate says `name`.
-    pub(crate) fn enter(self: &Arc<Self>, client: &ClientName, name: &Identity) -> Place {
+    /// Enters a connection of a client whose certificate says `name` and whose path holds `until` then, in Unix seconds.
+    pub(crate) fn enter(self: &Arc<Self>, client: &ClientName, name: &Identity, until: Arc<AtomicI64>) -> Place {
         let identity: Arc<str> = client.identity.as_ref().map_or("", Identity::as_str).into();
         let key = (client.sha256.clone(), Arc::clone(&identity));
         let mut lists = self.lock();
-        let InUse { present, requests, .. } = lists.certificates.entry(key).or_insert_with(|| InUse {
+        let in_use = lists.certificates.entry(key).or_insert_with(|| InUse {
             present: Present {
                 identity: identity.to_string(),
                 name: name.to_string(),
                 serial: client.serial.clone(),
                 sha256: client.sha256.clone(),
-                not_after: client.not_after,
+                not_after: i64::MAX,
                 tls_version: client.tls_version,
                 connections: 0,
                 sessions: 0,
@@ -90,30 +94,27 @@ impl Roster {
             },
             not_before: client.not_before,
             requests: Arc::default(),
+            ends: Vec::new(),
         });
-        present.tls_version = client.tls_version;
-        present.connections += 1;
-        let requests = Arc::clone(requests);
+        in_use.present.tls_version = client.tls_version;
+        in_use.ends.push(Arc::clone(&until));
+        let requests = Arc::clone(&in_use.requests);
         drop(lists);
         let (roster, sha256) = (Arc::clone(self), client.sha256.clone());
-        Place { roster, sha256, identity, session: None, requests }
+        Place { roster, sha256, identity, session: None, requests, until }
     }
 
     /// Everyone present, in no order.
     pub fn present(&self) -> Vec<Present> {
-        let told = |InUse { present, requests, .. }: &InUse| Present {
-            requests: requests.load(Ordering::Relaxed),
-            ..present.clone()
-        };
-        self.lock().certificates.values().map(told).collect()
+        self.lock().certificates.values().map(InUse::told).collect()
     }
 
     /// When each certificate in use ends, and from when on it should have been renewed where whoever uses it is named
     /// `warning` before its end; in no order.
     pub fn live(&self, warning: Option<Duration>) -> Vec<LiveCertificate> {
-        let told = |InUse { present, not_before, .. }: &InUse| LiveCertificate {
-            not_after: present.not_after,
-            renewal_due: renewal_due(*not_before, present.not_after, warning),
+        let told = |in_use: &InUse| LiveCertificate {
+            not_after: in_use.first_end(),
+            renewal_due: renewal_due(in_use.not_before, in_use.first_end(), warning),
         };
         self.lock().certificates.values().map(told).collect()
     }
@@ -126,6 +127,27 @@ impl Roster {
     /// A panic elsewhere can't leave the lists half-changed.
     fn lock(&self) -> MutexGuard<'_, Lists> {
         self.present.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl InUse {
+    fn told(&self) -> Present {
+        Present {
+            not_after: self.first_end(),
+            connections: self.ends.len(),
+            requests: self.requests.load(Ordering::Relaxed),
+            ..self.present.clone()
+        }
+    }
+
+    fn first_end(&self) -> i64 {
+        self.ends.iter().map(|end| end.load(Ordering::Relaxed)).min().unwrap_or(i64::MAX)
+    }
+
+    fn leave(&mut self, until: &Arc<AtomicI64>) {
+        if let Some(index) = self.ends.iter().position(|end| Arc::ptr_eq(end, until)) {
+            self.ends.swap_remove(index);
+        }
     }
 }
 
@@ -154,10 +176,10 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut lists = self.roster.lock();
         if let Entry::Occupied(mut entry) = lists.certificates.entry(self.key()) {
-            let present = &mut entry.get_mut().present;
-            present.connections -= 1;
-            present.sessions -= usize::from(self.session.is_some());
-            if present.connections == 0 {
+            let in_use = entry.get_mut();
+            in_use.leave(&self.until);
+            in_use.present.sessions -= usize::from(self.session.is_some());
+            if in_use.ends.is_empty() {
                 entry.remove();
             }
         }
@@ -182,12 +204,45 @@ mod tests {
             tls_version: "TLSv1.3",
             tls_cipher: String::new(),
             not_before: 0,
-            not_after: 7,
         }
     }
 
     fn enter(roster: &Arc<Roster>, sha256: &str) -> Place {
-        roster.enter(&client(sha256), &Identity::new("CN=a".to_owned()).unwrap())
+        enter_until(roster, sha256, &until(7))
+    }
+
+    fn enter_until(roster: &Arc<Roster>, sha256: &str, until: &Arc<AtomicI64>) -> Place {
+        roster.enter(&client(sha256), &Identity::new("CN=a".to_owned()).unwrap(), Arc::clone(until))
+    }
+
+    fn until(seconds: i64) -> Arc<AtomicI64> {
+        Arc::new(AtomicI64::new(seconds))
+    }
+
+    #[test]
+    fn a_certificate_ends_as_the_path_of_its_live_connections_that_ends_first() {
+        let roster = Arc::new(Roster::default());
+        let told = || {
+            let told: Vec<_> = roster.present().iter().map(|present| present.not_after).collect();
+            let live: Vec<_> = roster.live(None).iter().map(|live| live.not_after).collect();
+            assert_eq!(live, told, "metrics tell the same");
+            told
+        };
+        for order in [[14, 5_000], [5_000, 14]] {
+            let [short, long] = [until(14), until(5_000)];
+            let of = |seconds| if seconds == 14 { &short } else { &long };
+            let mut places = order.map(|seconds| Some(enter_until(&roster, "aa", of(seconds))));
+            let again = enter_until(&roster, "aa", &short);
+            assert_eq!(told(), [14], "{order:?}");
+            places[order.iter().position(|&seconds| seconds == 14).unwrap()] = None;
+            assert_eq!(told(), [14], "{order:?}: another connection by that path is live");
+            drop(again);
+            assert_eq!(told(), [5_000], "{order:?}");
+            long.store(9_000, Ordering::Relaxed);
+            assert_eq!(told(), [9_000], "{order:?}: a snapshot has changed it");
+            drop(places);
+            assert!(told().is_empty());
+        }
     }
 
     #[test]
@@ -225,7 +280,7 @@ mod tests {
         let name = Identity::new("CN=a".to_owned()).unwrap();
         let [before, after] = ["old", "new"].map(|identity| {
             let identity = Some(Identity::new(identity.to_owned()).unwrap());
-            roster.enter(&ClientName { identity, ..client("aa") }, &name)
+            roster.enter(&ClientName { identity, ..client("aa") }, &name, until(7))
         });
         let told = || {
             let mut told: Vec<_> = roster.present().iter().map(|p| (p.identity.clone(), p.connections)).collect();

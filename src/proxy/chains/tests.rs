@@ -223,6 +223,29 @@ fn an_old_name_and_the_rights_of_a_superuser_end_when_they_are_withdrawn() {
 }
 
 #[test]
+fn a_chain_that_a_new_snapshot_lets_live_longer_or_shorter_ends_then() {
+    // As if another path had been found before: the certificate itself ends in an hour.
+    for before in [HOUR / 2, 10 * HOUR] {
+        let scene = Scene::new(rules(), HOUR);
+        let (verified, snapshot) = (scene.verified.clone().unwrap(), scene.snapshot("", ""));
+        let not_after = verified.not_after;
+        let other = VerifiedChain { not_after: not_after - HOUR + before, ..verified };
+        let share = scene.chains.enter(&scene.chain, &named_only("CN=alice"), &other);
+        assert_eq!(share.until().load(Ordering::Relaxed), other.not_after);
+        scene.judge(&snapshot, Reload);
+        assert_eq!(share.until().load(Ordering::Relaxed), not_after, "what is shown of it");
+        pass(HOUR - 5);
+        scene.judge(&snapshot, Expiry);
+        assert_eq!((ending(&share), scene.judged()), (None, [1, 0, 0]), "nothing is due");
+        scene.judge(&snapshot, Reload);
+        assert_eq!((ending(&share), scene.judged()), (None, [2, 0, 0]), "before its end");
+        pass(10);
+        scene.judge(&snapshot, Expiry);
+        assert_eq!((ending(&share), scene.judged()), (Some(Ending::CertificateExpired), [2, 1, 0]), "{before}");
+    }
+}
+
+#[test]
 fn who_only_observes_hears_of_each_end_and_closes_nothing() {
     let scene = Scene::new(Revalidation { enforce: false, ..rules() }, HOUR);
     let share = scene.enter();
