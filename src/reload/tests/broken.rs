@@ -289,6 +289,26 @@ fn a_crl_whose_time_ran_out_in_use_does_not_keep_a_renewed_certificate_out() {
 }
 
 #[test]
+fn a_crl_out_of_date_is_not_taken_where_its_issuer_had_none() {
+    for years in [(2020, 2021), (2999, 3000)] {
+        let mut rich = Rich::new();
+        let before = Arc::clone(&rich.site.snapshots.borrow());
+        rich.site.write("other.crl", &crl(&issuer("other"), years));
+        let text = String::from_utf8(rich.content("zoogate.yaml")).unwrap();
+        rich.site.write("zoogate.yaml", &text.replace("[ ca.crl ]", "[ ca.crl, other.crl ]"));
+        rich.site.reloader.look(true);
+        let problem = rich.site.reloader.report().borrow().problem.clone().expect("a problem");
+        let messages = problem.messages.join("\n");
+        assert!(messages.contains("other.crl: CRL 1 of CN=other is out of date"), "{messages}");
+        assert!(Arc::ptr_eq(&before, &rich.site.snapshots.borrow()), "none says more than this one");
+        rich.site.write("other.crl", &crl(&issuer("other"), (2020, 3000)));
+        rich.site.reloader.look(true);
+        assert_eq!(rich.site.reloader.report().borrow().problem, None);
+        assert_eq!(rich.site.snapshots.borrow().crls().len(), 2);
+    }
+}
+
+#[test]
 fn a_password_that_opens_nothing_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);

@@ -1,5 +1,6 @@
 //! How others write certificates: each step is looked at, none may be told as a failure, and the last one is served.
 
+use std::cell::RefCell;
 use std::io::Write;
 use std::path::Path;
 
@@ -156,6 +157,57 @@ fn files_that_are_written_through_another_name_as_below_a_bind_mount() {
             |path, new| fs::write(path.join("outside/tls.key"), &new.key).unwrap(),
         ],
     );
+}
+
+thread_local! {
+    /// What somebody does while files are loaded.
+    static MEANWHILE: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) };
+}
+
+/// Asked for between the first file and the others.
+fn clock_of_a_busy_site() -> UnixTime {
+    if let Some(write) = MEANWHILE.take() {
+        write();
+    }
+    clock()
+}
+
+/// A site whose next load meets somebody who writes these files after the look at them.
+fn busy(files: Vec<(&'static str, String)>) -> Site {
+    let mut site = Site::new();
+    site.reloader.clock = clock_of_a_busy_site;
+    let directory = site.directory.path().to_owned();
+    let write = move || files.into_iter().for_each(|(name, content)| fs::write(directory.join(name), content).unwrap());
+    MEANWHILE.set(Some(Box::new(write)));
+    site
+}
+
+#[test]
+fn what_is_loaded_of_files_that_are_written_meanwhile_is_not_used_before_they_hold_still() {
+    let (certificate, key) = server("third");
+    let mut site = busy(vec![("server.crt", certificate), ("server.key", key)]);
+    let (certificate, key) = server("second");
+    site.write("server.crt", &certificate);
+    site.write("server.key", &key);
+    assert!(!site.reloader.look(true), "nobody can say what was loaded");
+    assert_eq!(site.serves(), "first");
+    assert_eq!(site.generations("key_store"), (2, 1));
+    assert!(site.reloader.look(true));
+    assert_eq!(site.serves(), "third");
+    assert_eq!(site.metric("zoogate_reload_total{material=\"key_store\",result=\"ok\"}"), 1);
+}
+
+#[test]
+fn what_is_wrong_with_files_that_are_written_meanwhile_is_not_told_before_they_hold_still() {
+    let (certificate, key) = server("second");
+    let mut site = busy(vec![("server.key", key)]);
+    site.write("server.crt", &certificate);
+    site.write("trust.pem", "half a certif");
+    assert!(!site.reloader.look(true));
+    assert_eq!(site.reloader.report().borrow().problem, None);
+    assert_eq!(site.metric("zoogate_reload_total{material=\"trust_store\",result=\"failed\"}"), 0);
+    site.write("trust.pem", &authority("two"));
+    assert_eq!(site.look(), "second");
 }
 
 #[test]
