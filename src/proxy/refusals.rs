@@ -173,6 +173,47 @@ mod tests {
     }
 
     #[test]
+    fn who_is_refused_for_another_reason_or_by_another_certificate_takes_another_place() {
+        let refusals = Refusals::default();
+        let peer = "10.0.0.1:1".parse().unwrap();
+        let told = [
+            (CloseReason::Refused(Refusal::Expired), "01"),
+            (CloseReason::Refused(Refusal::UnknownCa), "01"),
+            (CloseReason::Ended(Ending::CertificateExpired), "01"),
+            (CloseReason::Refused(Refusal::Expired), "02"),
+        ];
+        for (reason, serial) in told {
+            let certificate = Some(("CN=a".to_owned(), serial.to_owned()));
+            refusals.note(peer, &Closed { reason, detail: None, quiet: false, certificate }, None);
+        }
+        let recent: Vec<_> = refusals.recent().into_iter().rev().map(|r| (r.reason, r.serial.unwrap())).collect();
+        assert_eq!(recent, told.map(|(reason, serial)| (reason, serial.to_owned())));
+        assert!(refusals.recent().iter().all(|r| r.times == 1));
+    }
+
+    #[test]
+    fn whoever_is_sent_away_for_what_it_is_or_did_is_refused() {
+        let sent_away = [
+            Ending::SessionRefused,
+            Ending::AuthFailed,
+            Ending::ForbiddenOpcode,
+            Ending::ReservedUser,
+            Ending::ClientAuthRefused,
+            Ending::CertificateExpired,
+            Ending::CertificateRevoked,
+            Ending::NoLongerTrusted,
+            Ending::NoLongerAdmitted,
+        ];
+        for &ending in Ending::ALL {
+            let refusals = Refusals::default();
+            refusals.note("10.0.0.1:1".parse().unwrap(), &Closed::ended(ending), None);
+            let told: Vec<_> = refusals.recent().iter().map(|r| r.reason).collect();
+            let expected = sent_away.contains(&ending).then_some(CloseReason::Ended(ending));
+            assert_eq!(told, Vec::from_iter(expected), "{ending:?}");
+        }
+    }
+
+    #[test]
     fn who_merely_left_is_not_refused() {
         let refusals = Refusals::default();
         for reason in [CloseReason::Probe, CloseReason::Ended(Ending::ClientClosed)] {
