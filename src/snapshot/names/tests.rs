@@ -123,6 +123,27 @@ fn old_names_come_along_where_the_certificate_has_them() {
 }
 
 #[test]
+fn an_old_rule_is_for_the_clients_of_its_issuer() {
+    let bound = rules(
+        "from: san_dns, also_inject: { from: subject, mapping: [ \
+           { rule: 'RULE:CN=(.*)/$1@internal/', issuers: [ internal ] }, \
+           { rule: 'RULE:CN=(.*)/$1@partner/', issuers: [ partner ] } ] }",
+    );
+    let leaf = leaf("App", &["app.example.org"]);
+    for (alias, old_name) in [
+        (Some("internal"), Some("App@internal")),
+        (Some("partner"), Some("App@partner")),
+        (Some("x"), None),
+        (None, None),
+    ] {
+        let admitted = bound.identify(&leaf, &anchor(alias, 1)).verdict.unwrap();
+        assert_eq!(admitted.identity.as_str(), "app.example.org");
+        let old_names: Vec<_> = admitted.old_names.iter().map(Identity::as_str).collect();
+        assert_eq!(old_names, Vec::from_iter(old_name), "{alias:?}");
+    }
+}
+
+#[test]
 fn an_old_name_needs_no_grant_but_no_denied_one_is_injected() {
     let app = leaf("App", &[]);
     let lists = |deny: &str| format!("mapping: {APP}, also_inject: unmapped, allow: [ app ], deny: [ {deny} ]");
