@@ -562,6 +562,25 @@ mod tests {
         assert!(refusing.credential_refused());
     }
 
+    #[test]
+    fn nothing_is_answered_in_the_servers_place_after_a_refusal() {
+        let packet = auth_packet(-4, "x509", b"");
+        let refusing = || bounded(Bounds { x509_auth: X509Auth::Refuse, ..bounds() }, 0);
+        let mut judge = refusing();
+        ask(&mut judge, &[packet.clone(), packet.clone()].concat());
+        assert_eq!(judge.local_replies().output(), reply(-4, AUTH_FAILED, b""), "the first one's alone");
+        ask(&mut judge, &packet);
+        assert_eq!(judge.local_replies().output(), b"", "a server has closed by then");
+        // The same between two frames of the server.
+        let mut judge = refusing();
+        let digest = auth_packet(-4, "digest", b"u:p");
+        ask(&mut judge, &[digest, packet.clone(), packet, request(1, 4, b"/a")].concat());
+        let stream = [reply(-4, 0, b""), reply(1, 0, b"a")];
+        let expected = [reply(-4, 0, b""), reply(-4, AUTH_FAILED, b""), reply(1, 0, b"a")].concat();
+        assert_eq!(answer(&mut judge, &stream.concat(), 9), (expected, None));
+        assert!(judge.credential_refused());
+    }
+
     fn acl(scheme: &str, id: &str) -> Vec<u8> {
         let mut acl = [&1_u32.to_be_bytes()[..], &31_i32.to_be_bytes()].concat();
         for text in [scheme, id] {
