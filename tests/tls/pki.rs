@@ -6,7 +6,7 @@ use std::process::Command;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType, IsCa, Issuer,
-    KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
+    KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, SigningKey, date_time_ymd,
 };
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
@@ -62,6 +62,22 @@ impl Entity {
     pub(crate) fn write(&self, dir: &Path, name: &str) {
         fs::write(dir.join(format!("{name}.crt")), pem("CERTIFICATE", &self.cert)).unwrap();
         fs::write(dir.join(format!("{name}.key")), self.key.serialize_pem()).unwrap();
+    }
+
+    /// A certificate or CRL of this CA with other bytes in the only place where it has these, signed again.
+    pub(crate) fn altered(&self, der: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+        let (header, _) = lengths(der);
+        let (message, rest) = der[header..].split_at(lengths(&der[header..]).1);
+        let places: Vec<_> = (0..message.len()).filter(|&at| message[at..].starts_with(from)).collect();
+        let [place] = places[..] else { panic!("{from:x?} is at {places:?}") };
+        assert_eq!(from.len(), to.len(), "the lengths around it stay");
+        let message = [&message[..place], to, &message[place + from.len()..]].concat();
+        let signature = self.key.sign(&message).unwrap();
+        let signature = [&[0x03, signature.len() as u8 + 1, 0][..], &signature].concat();
+        let body = [&message, &rest[..lengths(rest).1], &signature].concat();
+        let [high, low] = (body.len() as u16).to_be_bytes();
+        let header = if high == 0 { vec![0x30, 0x81, low] } else { vec![0x30, 0x82, high, low] };
+        [header, body].concat()
     }
 
     /// A CRL valid for all times that the tests use, listing these serial numbers.
@@ -232,6 +248,16 @@ impl Openssl {
         self.run("ca -config crl.cnf -gencrl -cert ca.crt -keyfile ca.key -out crl.pem");
         CertificateRevocationListDer::from_pem_file(self.path("crl.pem")).unwrap().to_vec()
     }
+}
+
+/// The lengths of an element's header, and of all of it.
+fn lengths(der: &[u8]) -> (usize, usize) {
+    let (header, content) = match der[1] {
+        0x81 => (3, usize::from(der[2])),
+        0x82 => (4, usize::from(u16::from_be_bytes([der[2], der[3]]))),
+        short => (2, usize::from(short)),
+    };
+    (header, header + content)
 }
 
 fn pem(label: &str, der: &[u8]) -> String {

@@ -71,6 +71,47 @@ fn a_listed_intermediate_counts_in_the_scope_of_the_chain_only() {
 }
 
 #[test]
+fn a_serial_number_is_the_same_with_and_without_padding() {
+    let root = Entity::root("Root");
+    let of = |serial: &[u8]| {
+        let mut params = leaf("alice");
+        params.serial_number = Some(SerialNumber::from_slice(serial));
+        root.issue(params)
+    };
+    let (alice, padded) = (of(&[0x12, 0x34, 0x56]), of(&[0x01, 0x12, 0x34, 0x56]));
+    let of_padded = root.crl(&[&padded]);
+    let (number, zeros) = ([0x02, 4, 0x01, 0x12, 0x34, 0x56], [0x02, 4, 0x00, 0x12, 0x34, 0x56]);
+    verify(&with(&[&root.cert], vec![of_padded.clone()], HARD), &[&alice.cert]).unwrap();
+    let crl = root.altered(&of_padded, &number, &zeros);
+    assert_refused(verify(&with(&[&root.cert], vec![crl], HARD), &[&alice.cert]), Refusal::Revoked, "CN=alice");
+    let padded = Der::from(root.altered(&padded.cert, &number, &zeros));
+    let crl = root.crl(&[&alice]);
+    assert_refused(verify(&with(&[&root.cert], vec![crl], HARD), &[&padded]), Refusal::Revoked, "CN=alice");
+}
+
+#[test]
+fn a_crl_that_names_two_signature_algorithms_is_not_taken() {
+    // The algorithm outside is the one that it is verified with; RFC 5280 §5.1.1.2 has both be the same.
+    let root = Entity::root("Root");
+    let (sha256, sha384) = ([0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2], [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3]);
+    let same = root.altered(&root.crl(&[]), &sha256, &sha256);
+    with(&[&root.cert], vec![same], HARD);
+    let other = root.altered(&root.crl(&[]), &sha256, &sha384);
+    assert_not_taken(&root.cert, other, "two different signature algorithms");
+}
+
+#[test]
+fn a_trusted_client_that_is_called_as_a_ca_does_not_disprove_the_cas_crl() {
+    let pki = Pki::new();
+    // No CA: it is trusted as a client, so its key says nothing about CRLs.
+    let namesake = Entity::self_signed(leaf("Intermediate"));
+    let crls = vec![pki.root.crl(&[]), pki.intermediate.crl(&[&pki.bob])];
+    let verifier = with(&[&pki.root.cert, &namesake.cert], crls, HARD);
+    verify(&verifier, &pki.chain(&pki.alice)).unwrap();
+    assert_refused(verify(&verifier, &pki.chain(&pki.bob)), Refusal::Revoked, "CN=bob");
+}
+
+#[test]
 fn a_revoked_path_does_not_hide_a_good_one() {
     let pki = Pki::new();
     let mut params = ca("Intermediate");
