@@ -26,7 +26,7 @@ test: setup ## all tests, with real ZooKeeper servers and real clients
 	ZOOKEEPER_VERSIONS="$${ZOOKEEPER_VERSIONS:-3.4.14 3.6.4 3.9.5}" cargo test --locked --no-fail-fast
 
 test-matrix: setup-matrix ## zoogate in front of a server of every line, 3.4 to 3.9
-	ZOOKEEPER_VERSIONS="3.4.14 3.5.10 3.6.4 3.7.2 3.8.6 3.9.5" cargo test --locked --test matrix
+	ZOOKEEPER_VERSIONS="3.4.14 3.5.10 3.6.4 3.7.2 3.8.6 3.9.5" cargo test --locked --test matrix --test translate
 
 test-provider: setup ## the jar on real servers of every line from 3.4 to 3.9
 	tests/provider/run.sh

@@ -25,7 +25,7 @@ use support::gate::{Gate, identities, zoogate};
 use support::pki::{Certified, Pki, Profile};
 use support::wire::{self, Wire, op};
 use support::zookeeper::{Factory, ZooKeeper, ZooKeeperConfig};
-use support::{der, run};
+use support::{der, run, set_up};
 
 const RUNS: u64 = 4;
 const BURSTS: usize = 25;
@@ -230,7 +230,9 @@ fn prints_the_same(pki: &Pki, program: impl Fn(SocketAddr) -> Vec<(String, Strin
     let native = ZooKeeperConfig::new("3.9.5", Factory::Netty).secure(pki).start();
     let expected = program(native.secure_address());
     assert!(expected.len() > 20, "{expected:?}");
-    for version in ["3.4.14", "3.6.4", "3.8.6", "3.9.5"] {
+    // `make setup` gets all lines but 3.7, `make setup-matrix` that one too.
+    let versions = ["3.4.14", "3.5.10", "3.6.4", "3.7.2", "3.8.6", "3.9.5"].into_iter();
+    for version in versions.filter(|version| *version != "3.7.2" || set_up("zookeeper").join(version).exists()) {
         // 3.4 looks for log4j's beans otherwise, and ends without them.
         let stock = ZooKeeperConfig::new(version, Factory::Nio).jvm("-Dzookeeper.jmx.log4j.disable=true").start();
         let gate = translating(pki, stock.address());
