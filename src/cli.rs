@@ -184,7 +184,8 @@ Examples:
   zoogate drain
   zoogate drain --pid 1
 
-Sends SIGTERM to the gate that runs here and returns at once; what happens then is told
+Sends SIGTERM to the gate that runs here, the only one among all processes that it can see,
+and returns at once; what happens then is told
 by `shutdown.delay` and `shutdown.grace`. It is a stop signal like any other: a second
 one cuts what is left.
 
@@ -198,9 +199,9 @@ Exits 0 if a gate was told, 1 if none runs here or several do.")]
     /// Print a new random secret for `identity.secret_file`
     #[command(after_help = "\
 Example:
-  (umask 077; zoogate secret > /etc/zoogate/secret)
+  zoogate secret | install -o zoogate -m 0400 /dev/stdin /etc/zoogate/secret
 
-Give the same file to every zoogate of the ensemble.")]
+Only the user that zoogate runs as, here zoogate, may read it. Give the same file to every zoogate of the ensemble.")]
     Secret,
 
     /// Print the version, and the revision that it was built from
