@@ -46,11 +46,12 @@ pub(super) async fn serve(
 ) {
     let (peer, listener) = ends;
     let record = ConnectionRecord::new(gate.metrics.connection_accepted(), peer, listener);
-    let mut connection = Connection { gate: &gate, peer, record };
+    let mut connection = Connection { gate: &gate, peer, record, ended: None };
     let forced = gate.drain.clone().forced();
     let closed = tokio::select! {
         result = connection.pipeline(stream) => connection.conclude(result),
-        () = forced => Closed::ended(Ending::Forced),
+        // Who is being bidden farewell has ended for another reason.
+        () = forced => Closed::ended(connection.ended.unwrap_or(Ending::Forced)),
     };
     gate.refusals.note(peer, &closed, connection.record.client());
     connection.record.finish(&closed);
@@ -61,6 +62,8 @@ struct Connection<'a> {
     gate: &'a Gate,
     peer: SocketAddr,
     record: ConnectionRecord,
+    /// Why the relay ended, once it has.
+    ended: Option<Ending>,
 }
 
 impl Connection<'_> {
@@ -133,6 +136,7 @@ impl Connection<'_> {
             record: &mut self.record,
         };
         let ending = relay::run(&mut client, &mut upstream, terms).await;
+        self.ended = Some(ending);
         // ZooKeeper first: it must learn at once that its client is gone.
         drop(upstream);
         Box::pin(farewell::bid(client)).await;
