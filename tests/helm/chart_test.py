@@ -24,6 +24,10 @@ ENSEMBLE = merged(MINIMAL, {"ensemble": {"enabled": True}})
 NAMES = ["ensemble", "ensemble-secret", "ensemble-java-stores", "inject", "objects", "csi"]
 
 
+def find_volume(pod, name):
+    return next(volume for volume in pod["volumes"] if volume["name"] == name)
+
+
 def inject_api(version):
     return "v1" if int(version.split(".")[1]) >= 36 else "v1beta1"
 
@@ -245,6 +249,20 @@ class Sidecar(unittest.TestCase):
         for host, reached in [("0.0.0.0", "127.0.0.1"), ("127.0.0.2", "127.0.0.2"), ("[::]", "::1"), ("[::1]", "::1")]:
             zookeeper = self.pod({"admin": {"host": host}})["containers"][0]
             self.assertIn(f"/dev/tcp/{reached}/9281)", zookeeper["lifecycle"]["preStop"]["exec"]["command"][-1])
+
+    def test_volumes_of_ones_own_come_with_their_mounts(self):
+        mount = {"name": "kms", "mountPath": "/etc/kms", "readOnly": True}
+        pod = self.pod({"extraVolumeMounts": [mount], "extraVolumes": [{"name": "kms", "secret": {"secretName": "kms"}}]})
+        self.assertEqual(find_volume(pod, "kms"), {"name": "kms", "secret": {"secretName": "kms"}})
+        gate = next(c for c in pod["initContainers"] + pod["containers"] if c["name"] == "zoogate")
+        self.assertIn(mount, gate["volumeMounts"])
+
+    def test_the_example_chart_has_no_hook_where_zookeeper_does_not_wait(self):
+        for waits in [True, False]:
+            objects = render({"zoogate": {"drain": {"zookeeperWaits": waits}}}, parent())
+            pod = find(objects, "StatefulSet")["spec"]["template"]["spec"]
+            zookeeper = next(c for c in pod["containers"] if c["name"] == "zookeeper")
+            self.assertEqual("lifecycle" in zookeeper, waits)
 
     def test_zookeeper_can_wait_by_sleeping(self):
         zookeeper = self.pod({"drain": {"zookeeperWaitsBy": "sleep"}})["containers"][0]

@@ -131,4 +131,7 @@
     readOnly: true
     volumeAttributes: {{- toYaml .Values.tls.csi.attributes | nindent 6 }}
 {{- end }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
