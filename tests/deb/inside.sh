@@ -36,7 +36,7 @@ active() { [ "$(systemctl is-active "$@" | sort -u)" = active ]; }
 status_has() { systemctl show -p StatusText --value "${2-zoogate}" | grep -qF "$1"; }
 pid() { systemctl show -p MainPID --value zoogate; }
 served() { # serial number of the certificate
-  openssl s_client -connect localhost:2281 -CAfile /root/pki/ca.pem </dev/null 2>/dev/null | openssl x509 -noout -serial
+  openssl s_client -connect localhost:2281 -CAfile /srv/pki/ca.pem </dev/null 2>/dev/null | openssl x509 -noout -serial
 }
 whoami_by_mtls() { bash /tmp/whoami 2>&1; }
 files() { # everything that is no trace of time
@@ -150,12 +150,12 @@ follow "Credentials, and what reloads"
 eventually active zoogate
 step "a renewed certificate and key are taken by a reload"
 first=$(pid)
-(cd /root/pki && openssl req -newkey rsa:2048 -nodes -subj "/O=Example/CN=renewed" -keyout new.key -out new.csr \
+(cd /srv/pki && openssl req -newkey rsa:2048 -nodes -subj "/O=Example/CN=renewed" -keyout new.key -out new.csr \
   && openssl x509 -req -in new.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile server.ext -out new.pem) 2>/dev/null
-install -m 640 -g zoogate /root/pki/new.key /etc/zoogate/server.key
-install -m 644 /root/pki/new.pem /etc/zoogate/server.pem
+install -m 640 -g zoogate /srv/pki/new.key /etc/zoogate/server.key
+install -m 644 /srv/pki/new.pem /etc/zoogate/server.pem
 systemctl reload zoogate
-serves_new() { [ "$(served)" = "$(openssl x509 -noout -serial -in /root/pki/new.pem)" ]; }
+serves_new() { [ "$(served)" = "$(openssl x509 -noout -serial -in /srv/pki/new.pem)" ]; }
 eventually serves_new
 [ "$(pid)" = "$first" ] || die "restarted"
 
