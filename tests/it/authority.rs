@@ -6,19 +6,8 @@ use crate::support::client::Client;
 use crate::support::pki::{PKI, Who};
 use crate::support::proxy::Proxy;
 use crate::support::setup::Setup;
-use crate::support::upstream::{Server, Upstream};
+use crate::support::upstream::Upstream;
 use crate::support::wire::{self, op};
-
-/// A server that answers whatever it is asked.
-async fn answering() -> Upstream {
-    Upstream::scripted(async |mut server: Server| {
-        server.open().await;
-        while let Some(frame) = server.frame().await {
-            server.send(&wire::reply(wire::xid(&frame), 0, b"answer")).await;
-        }
-    })
-    .await
-}
 
 async fn start(upstream: &Upstream, keys: &[(&str, &str)]) -> Proxy {
     let setup = Setup::new(upstream).set("reload.interval", "100ms").set("tls.expiry_warning", "off");
@@ -45,7 +34,7 @@ async fn judged(proxy: &Proxy, trigger: &str, result: &str, connections: f64) {
 
 #[tokio::test]
 async fn a_connection_ends_with_its_certificate() {
-    let upstream = answering().await;
+    let upstream = Upstream::answering().await;
     let proxy = start(&upstream, &[]).await;
     let short_lived = connect(&proxy, &PKI.short_lived(Duration::from_secs(4))).await;
     let mut bob = connect(&proxy, &PKI.bob).await;
@@ -58,7 +47,7 @@ async fn a_connection_ends_with_its_certificate() {
 
 #[tokio::test]
 async fn a_margin_ends_it_earlier() {
-    let upstream = answering().await;
+    let upstream = Upstream::answering().await;
     let proxy = start(&upstream, &[("tls.expiry_margin", "1h")]).await;
     let client = connect(&proxy, &PKI.short_lived(Duration::from_secs(3604))).await;
     client.goodbye().await;
@@ -67,7 +56,7 @@ async fn a_margin_ends_it_earlier() {
 
 #[tokio::test]
 async fn who_comes_back_with_the_same_certificate_within_the_margin_is_not_cut_again_and_again() {
-    let upstream = answering().await;
+    let upstream = Upstream::answering().await;
     let proxy = start(&upstream, &[("tls.expiry_margin", "1h")]).await;
     let mut client = connect(&proxy, &PKI.short_lived(Duration::from_secs(3000))).await;
     proxy.write("server.pem", &PKI.renewed_server());
@@ -79,7 +68,7 @@ async fn who_comes_back_with_the_same_certificate_within_the_margin_is_not_cut_a
 
 #[tokio::test]
 async fn a_client_whose_certificate_ends_soon_is_named_once_however_often_it_connects() {
-    let upstream = answering().await;
+    let upstream = Upstream::answering().await;
     let proxy = start(&upstream, &[("tls.expiry_warning", "2h")]).await;
     let soon = PKI.short_lived(Duration::from_secs(3600));
     for who in [&soon, &PKI.bob, &soon] {
@@ -95,7 +84,7 @@ async fn a_client_whose_certificate_ends_soon_is_named_once_however_often_it_con
 
 #[tokio::test]
 async fn a_revoked_client_is_cut_off_and_the_others_stay() {
-    let upstream = answering().await;
+    let upstream = Upstream::answering().await;
     let proxy = start(&upstream, &[("tls.crls", "ca.crl")]).await;
     let alice = connect(&proxy, &PKI.alice).await;
     let mut bob = connect(&proxy, &PKI.bob).await;
@@ -110,7 +99,7 @@ async fn a_revoked_client_is_cut_off_and_the_others_stay() {
 
 #[tokio::test]
 async fn a_ca_that_is_trusted_no_more_takes_its_clients_along() {
-    let upstream = answering().await;
+    let upstream = Upstream::answering().await;
     let proxy = start(&upstream, &[]).await;
     let alice = connect(&proxy, &PKI.alice).await;
     proxy.write("trust.pem", &PKI.other_ca);
@@ -122,7 +111,7 @@ async fn a_ca_that_is_trusted_no_more_takes_its_clients_along() {
 
 #[tokio::test]
 async fn who_only_observes_hears_of_it_and_closes_nothing() {
-    let upstream = answering().await;
+    let upstream = Upstream::answering().await;
     let proxy = start(&upstream, &[("tls.crls", "ca.crl"), ("tls.revalidate", "observe")]).await;
     let mut alice = connect(&proxy, &PKI.alice).await;
     proxy.write("ca.crl", &PKI.crl(2, true));
@@ -135,7 +124,7 @@ async fn who_only_observes_hears_of_it_and_closes_nothing() {
 
 #[tokio::test]
 async fn a_reload_as_such_disturbs_nobody() {
-    let upstream = answering().await;
+    let upstream = Upstream::answering().await;
     let proxy = start(&upstream, &[]).await;
     let mut alice = connect(&proxy, &PKI.alice).await;
     proxy.write("server.pem", &PKI.renewed_server());

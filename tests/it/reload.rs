@@ -7,20 +7,9 @@ use crate::support::pki::{PKI, Who};
 use crate::support::process::Process;
 use crate::support::proxy::Proxy;
 use crate::support::setup::Setup;
-use crate::support::upstream::{Server, Upstream};
+use crate::support::upstream::Upstream;
 use crate::support::wire::{self, op};
 use crate::support::{eventually, soon};
-
-/// A server that answers whatever it is asked.
-async fn answering() -> Upstream {
-    Upstream::scripted(async |mut server: Server| {
-        server.open().await;
-        while let Some(frame) = server.frame().await {
-            server.send(&wire::reply(wire::xid(&frame), 0, b"answer")).await;
-        }
-    })
-    .await
-}
 
 async fn connect(address: std::net::SocketAddr, who: &Who) -> Client {
     let mut client = Client::connect(address, who).await;
@@ -45,7 +34,7 @@ async fn comes_in(proxy: &Proxy, who: &Who) -> bool {
 
 #[tokio::test]
 async fn a_ca_gives_way_to_another_and_only_its_own_clients_notice() {
-    let upstream = answering().await;
+    let upstream = Upstream::answering().await;
     let proxy = Proxy::with(Setup::new(&upstream).set("reload.interval", "100ms")).await;
     let loaded = async |count: usize| {
         eventually("a reload", async || {
@@ -89,7 +78,7 @@ async fn a_ca_gives_way_to_another_and_only_its_own_clients_notice() {
 
 #[tokio::test]
 async fn a_certificate_that_is_not_valid_yet_comes_in_when_its_time_has_come() {
-    let upstream = answering().await;
+    let upstream = Upstream::answering().await;
     let proxy = Proxy::start(&upstream).await;
     let early = PKI.valid_from(Duration::from_secs(6));
     assert!(!comes_in(&proxy, &early).await);
@@ -110,7 +99,7 @@ const GROWTH: u64 = 3 << 20;
 
 #[tokio::test]
 async fn a_thousand_reloads_leave_neither_memory_nor_descriptors_behind() {
-    let upstream = answering().await;
+    let upstream = Upstream::answering().await;
     let setup = Setup::new(&upstream).set("reload.interval", "off").set("tls.crls", "ca.crl");
     let crls = [PKI.crl(1, false), PKI.crl(2, false)];
     std::fs::write(setup.directory.path().join("ca.crl"), &crls[0]).unwrap();

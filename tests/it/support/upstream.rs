@@ -40,6 +40,17 @@ impl Upstream {
         Self::scripted(|mut server: Server| async move { server.serve().await }).await
     }
 
+    /// Answers whatever it is asked.
+    pub(crate) async fn answering() -> Self {
+        Self::scripted(async |mut server: Server| {
+            server.open().await;
+            while let Some(frame) = server.frame().await {
+                server.send(&wire::reply(wire::xid(&frame), 0, b"answer")).await;
+            }
+        })
+        .await
+    }
+
     /// Serves every connection by a script. Health checks, which come from 127.0.0.1 itself, are answered apart.
     pub(crate) async fn scripted<S>(script: impl Fn(Server) -> S + Send + 'static) -> Self
     where
