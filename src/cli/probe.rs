@@ -103,7 +103,7 @@ fn ask(address: SocketAddr, path: &str, time: Duration) -> Result<Answer, AskErr
 fn parse(answer: &[u8]) -> Option<Answer> {
     let answer = std::str::from_utf8(answer).ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;
-    let status = head.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
+    let status = head.strip_prefix("HTTP/1.1 ")?.split([' ', '\r']).next()?.parse().ok()?;
     Some(Answer { status, body: body.to_owned() })
 }
 
@@ -131,5 +131,6 @@ mod tests {
         }
         let answer = parse(b"HTTP/1.1 503 Service Unavailable\r\nx: y\r\n\r\ndraining\n").unwrap();
         assert_eq!((answer.status, answer.body.as_str()), (503, "draining\n"));
+        assert_eq!(parse(b"HTTP/1.1 2000\r\n\r\n").unwrap().status, 2000, "and not 200");
     }
 }
