@@ -10,7 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use prometheus::Registry;
 use rustls_pki_types::UnixTime;
@@ -24,6 +24,7 @@ use crate::config::{self, Config};
 use crate::metrics::Metrics;
 use crate::proxy::{self, Bounds, Dialer, Gate, Health, Liveness, Revalidation, Settings, X509Auth};
 use crate::reload::{Contents, Reloader};
+use crate::rfc3339::unix;
 use crate::shutdown::Drain;
 use crate::snapshot::{LoadProblem, Snapshot};
 use crate::systemd::{Notifier, ServiceManager, SocketError, Watchdog};
@@ -118,7 +119,7 @@ impl App {
         let metrics = Arc::new(Metrics::new(&registry)?);
         metrics.set_certificates(&snapshot.certificates());
         metrics.set_crls(&snapshot.crls());
-        for warning in snapshot.warnings(i64::try_from(now.as_secs()).unwrap_or(i64::MAX)) {
+        for warning in snapshot.warnings(unix(now)) {
             warn!("{warning}");
         }
         let ServiceManager { mut sockets, notifier, watchdog } = service_manager;
@@ -187,7 +188,7 @@ impl App {
         let listening = Arc::new(AtomicBool::new(false));
         let admin_done = CancellationToken::new();
         let view = View {
-            started: SystemTime::now(),
+            started: UnixTime::now(),
             listeners: bound.listeners.clone(),
             upstream: self.config.upstream.address.to_string(),
             metrics: Arc::clone(&self.metrics),
@@ -299,7 +300,7 @@ async fn watch_upstream(
             }
             _ => info!(%state, version, detail, "ZooKeeper's state"),
         }
-        found.send_replace(Some((health, UnixTime::now().as_secs() as i64)));
+        found.send_replace(Some((health, unix(UnixTime::now()))));
     }
 }
 

@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 
 use crate::config::Config;
 use crate::metrics::{Material, Metrics, ReloadResult};
+use crate::rfc3339::unix;
 use crate::snapshot::Snapshot;
 
 pub use contents::Contents;
@@ -179,7 +180,7 @@ impl Reloader {
                 }
                 Err(defect) => {
                     metrics.reload_failed();
-                    error!(%defect, "reloading has ended by a defect; restart to apply changes");
+                    error!(%defect, "reloading has ended by a defect");
                     return;
                 }
             }
@@ -336,10 +337,6 @@ impl Trouble {
 
 fn refuse(problems: Vec<String>) -> Result<(), Vec<String>> {
     if problems.is_empty() { Ok(()) } else { Err(problems) }
-}
-
-fn unix(time: UnixTime) -> i64 {
-    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -1,8 +1,15 @@
-//! Points in time as people read them.
+//! Points in time: as Unix seconds, and as people read them.
+
+use rustls_pki_types::UnixTime;
 
 /// The first and the last second that RFC 3339 can tell: years 0 to 9999.
 const FIRST: i64 = -62_167_219_200;
 const LAST: i64 = 253_402_300_799;
+
+/// Unix seconds, signed as those of certificates are.
+pub fn unix(time: UnixTime) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
+}
 
 /// A Unix time in seconds as RFC 3339 in UTC; one outside the years 0 to 9999 as the nearest within. Certificates may
 /// hold years that other formatters panic on.

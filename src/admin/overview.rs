@@ -16,8 +16,10 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use super::status::{
-    CertificateStatus, ClientCertificateStatus, CrlStatus, IdentityStatus, NotReady, RefusalStatus, Status, StatusQuery,
+    CertificateStatus, ClientCertificateStatus, CrlStatus, IdentityStatus, NotReady, RefusalStatus, Status,
+    StatusQuery, Timestamp,
 };
+use crate::metrics::UpstreamState;
 use time::{Gravity, Moment};
 use verdict::Verdict;
 use visible::Visible;
@@ -115,7 +117,7 @@ impl Overview {
         Self {
             style: STYLE,
             refresh: (!query.pause).then_some(REFRESH),
-            now: Moment::past(super::status::Timestamp(now), now),
+            now: Moment::past(Timestamp(now), now),
             verdict: Verdict::new(not_ready, &status, now),
             name: own.map(|certificate| Visible::new(&certificate.subject_cn)),
             upstream: Upstream::new(&status, now),
@@ -188,7 +190,7 @@ struct Upstream {
 impl Upstream {
     fn new(status: &Status, now: i64) -> Self {
         let upstream = &status.upstream;
-        let serves = crate::metrics::UpstreamState::ALL.iter().any(|s| s.as_str() == upstream.state && s.serves());
+        let serves = UpstreamState::ALL.iter().any(|s| s.as_str() == upstream.state && s.serves());
         Self {
             address: Visible::new(&upstream.address),
             state: upstream.state.replace('_', " "),

@@ -1,7 +1,6 @@
 //! The pages: which path says what.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use askama::Template as _;
 use http_body_util::Full;
@@ -11,12 +10,14 @@ use hyper::header::{
 };
 use hyper::{Method, Request, Response, StatusCode};
 use prometheus::{TEXT_FORMAT, TextEncoder};
+use rustls_pki_types::UnixTime;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use super::AdminView;
 use super::overview::{Overview, OverviewQuery, POLICY};
 use super::status::{NotReady, Status, StatusQuery};
+use crate::rfc3339::unix;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
@@ -132,8 +133,7 @@ fn status(view: &AdminView, query: StatusQuery) -> Result<Vec<u8>, String> {
 fn overview(view: &AdminView, query: OverviewQuery) -> Result<Vec<u8>, String> {
     let not_ready = (view.readiness)();
     let status = (view.status)(query.status());
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let overview = Overview::new(&not_ready, status, query, i64::try_from(now).unwrap_or(i64::MAX));
+    let overview = Overview::new(&not_ready, status, query, unix(UnixTime::now()));
     overview.render().map(String::into_bytes).map_err(|error| error.to_string())
 }
 

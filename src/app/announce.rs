@@ -1,12 +1,13 @@
 //! What the service manager hears: how it goes, and that it goes on.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustls_pki_types::UnixTime;
 use tokio::sync::{Notify, watch};
 
 use crate::proxy::{Health, Pulse};
 use crate::reload::Report;
+use crate::rfc3339::unix;
 use crate::shutdown::Drain;
 use crate::snapshot::Snapshot;
 use crate::systemd::{Notifier, Watchdog};
@@ -54,7 +55,7 @@ impl Announcer {
         loop {
             tokio::select! {
                 () = self.drain.stopping() => return,
-                // Each probe sends, so that what time alone brings about shows as well, and a reloader that has gone.
+                // Each probe sends, so that what time alone brings about shows as well.
                 probed = self.health.changed() => if probed.is_err() { return },
                 Ok(()) = self.reports.changed() => {}
             }
@@ -68,18 +69,14 @@ impl Announcer {
 
     fn status(&self) -> String {
         let mut parts = vec!["serving".to_owned()];
-        parts.extend(reload_trouble(&self.reports));
-        parts.extend(overdue(&self.snapshots.borrow(), unix_now()));
+        parts.extend(reload_trouble(&self.reports.borrow()));
+        parts.extend(overdue(&self.snapshots.borrow(), unix(UnixTime::now())));
         parts.extend(upstream_trouble(self.health.borrow().as_ref().map(|(health, _)| health)));
         parts.join("; ")
     }
 }
 
-fn reload_trouble(reports: &watch::Receiver<Report>) -> Vec<String> {
-    if reports.has_changed().is_err() {
-        return vec!["reloading has ended by a defect: restart to apply changes".to_owned()];
-    }
-    let report = reports.borrow();
+fn reload_trouble(report: &Report) -> Vec<String> {
     let failing = report.problem.as_ref().filter(|problem| problem.told);
     let failing = failing.map(|problem| format!("reload failing: {}", problem.messages.join("; ")));
     let waiting = (!report.needs_restart.is_empty())
@@ -118,9 +115,4 @@ pub(super) async fn feed(watchdog: Watchdog, pulse: Arc<Pulse>, notifier: Arc<No
         () = drain.stopping() => {}
         () = beats => {}
     }
-}
-
-fn unix_now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus::Registry;
+use rustls_pki_types::UnixTime;
 use tokio::sync::watch;
 
 use crate::admin::AdminView;
@@ -17,6 +17,7 @@ use crate::admin::status::{
 use crate::metrics::{GenerationOf, InjectionResult, Material, Metrics, REVISION, UpstreamState};
 use crate::proxy::{Health, Present, Refusals, RefusedClient, Roster};
 use crate::reload::Report;
+use crate::rfc3339::unix;
 use crate::shutdown::Drain;
 use crate::snapshot::Snapshot;
 use crate::tls::material::{CertificateRole, LoadedCertificate};
@@ -24,7 +25,7 @@ use crate::tls::revocation::CrlInfo;
 
 /// The parts that readiness and status are read from.
 pub(super) struct View {
-    pub(super) started: SystemTime,
+    pub(super) started: UnixTime,
     pub(super) listeners: Vec<SocketAddr>,
     pub(super) upstream: String,
     pub(super) metrics: Arc<Metrics>,
@@ -59,7 +60,7 @@ impl View {
             reasons.push(NotReady::Draining);
         }
         let snapshot = Arc::clone(&self.snapshots.borrow());
-        let now = unix(SystemTime::now());
+        let now = unix(UnixTime::now());
         let expired = |loaded: &LoadedCertificate| loaded.role == CertificateRole::Server && loaded.not_after < now;
         if snapshot.tls.certificates().iter().any(expired) {
             reasons.push(NotReady::CertificateExpired);
@@ -81,7 +82,7 @@ impl View {
             version: env!("CARGO_PKG_VERSION"),
             revision: REVISION,
             started: Timestamp(unix(self.started)),
-            uptime_seconds: self.started.elapsed().unwrap_or_default().as_secs(),
+            uptime_seconds: UnixTime::now().as_secs().saturating_sub(self.started.as_secs()),
             listeners: self.listeners.clone(),
             upstream: self.upstream_status(),
             certificates: loaded.iter().take(Status::MAX_LOADED).map(certificate_status).collect(),
@@ -237,10 +238,6 @@ fn certificate_status(loaded: &LoadedCertificate) -> CertificateStatus {
         not_before: Timestamp(loaded.not_before),
         not_after: Timestamp(loaded.not_after),
     }
-}
-
-fn unix(time: SystemTime) -> i64 {
-    time.duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use rustls_pki_types::UnixTime;
 
 use super::{CheckArgs, Exit, complain, files, print};
 use crate::config::{Config, Inject, RevocationPolicy};
+use crate::rfc3339::unix;
 use crate::snapshot::Snapshot;
 use crate::tls::date;
 use crate::tls::material::CertificateRole;
@@ -56,7 +57,7 @@ fn overdue_crls(config: &Config, snapshot: &Snapshot, now: UnixTime) -> Vec<Stri
         RevocationPolicy::Hard => "are refused",
         RevocationPolicy::Soft => "are not checked for revocation",
     };
-    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    let now = unix(now);
     let mut warnings = Vec::new();
     for crl in snapshot.crls() {
         if let Some(due) = crl.next_update.filter(|due| *due < now) {

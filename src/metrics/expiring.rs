@@ -1,14 +1,15 @@
 //! How many live client certificates end soon or should have been renewed, counted when somebody asks.
 
 use std::sync::{Arc, OnceLock};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, IntGauge, Registry, Result};
+use rustls_pki_types::UnixTime;
 
 use super::family;
 use super::label::ExpiryWindow;
+use crate::rfc3339::unix;
 
 /// A client certificate that has live connections. Times are Unix seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,8 +79,7 @@ impl Collector for Expiring {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.count(i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
+        self.count(unix(UnixTime::now()));
         [self.total.collect(), self.within.collect(), self.due.collect()].concat()
     }
 }

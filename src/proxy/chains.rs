@@ -13,10 +13,10 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use super::reminders::{InUse, Reminders};
+use super::reminders::{InUse, Reminders, seconds};
 use crate::metrics::{Metrics, RevalidationResult, RevalidationTrigger};
 use crate::reason::{Ending, Refusal};
-use crate::rfc3339::utc;
+use crate::rfc3339::{unix, utc};
 use crate::snapshot::{Authority, Snapshot};
 use crate::tls::verifier::{VerifiedChain, VerifyError};
 
@@ -191,7 +191,7 @@ impl Chains {
     }
 
     fn fresh(&self, chain: &[CertificateDer<'static>], (bearer, authority): (InUse, Authority), now: i64) -> Live {
-        let margin = i64::try_from(self.rules.margin.as_secs()).unwrap_or(i64::MAX);
+        let margin = seconds(self.rules.margin);
         let margin = if bearer.not_after.saturating_sub(now) > margin { margin } else { 0 };
         let until = Arc::new(AtomicI64::new(bearer.not_after));
         let mut live = Live {
@@ -343,7 +343,7 @@ impl Chains {
     }
 
     fn now(&self) -> i64 {
-        i64::try_from((self.clock)().as_secs()).unwrap_or(i64::MAX)
+        unix((self.clock)())
     }
 
     /// A panic elsewhere can't leave the map half-changed.

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
+use rustls_pki_types::UnixTime;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -18,6 +19,7 @@ use super::{Gate, farewell, socket, words};
 use crate::identity::Identity;
 use crate::metrics::{FourLetterWordResult, ProbeKind, SessionOpening, SessionRefusal, TlsVersion};
 use crate::reason::{CloseReason, Ending};
+use crate::rfc3339::unix;
 use crate::snapshot::names::NotAdmitted;
 use crate::tls::{self, Authenticated, HandshakeError, HandshakeFailed, PlaintextKind};
 use crate::zk::four_letter_word::FourLetterWord;
@@ -180,8 +182,8 @@ impl Connection<'_> {
     fn authenticated(&mut self, authenticated: &Authenticated) {
         let version = TlsVersion::of(authenticated.version);
         self.gate.metrics.handshake_completed(version, authenticated.elapsed);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        self.gate.metrics.client_certificate_seen(authenticated.verified.leaf_not_after - now as i64);
+        let left = authenticated.verified.leaf_not_after.saturating_sub(unix(UnixTime::now()));
+        self.gate.metrics.client_certificate_seen(left);
         self.record.authenticated(ClientName::of(authenticated));
     }
 

@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustls_pki_types::UnixTime;
 
 use super::admission::ClientName;
 use super::record::Closed;
 use crate::reason::{CloseReason, Ending};
+use crate::rfc3339::unix;
 
 /// How many are remembered.
 const MAX_REFUSALS: usize = 100;
@@ -60,7 +62,7 @@ impl Refusals {
             (None, None) => (None, None),
         };
         let refused = RefusedClient {
-            at: unix_now(),
+            at: unix(UnixTime::now()),
             times: 1,
             peer,
             reason: closed.reason,
@@ -126,11 +128,6 @@ fn shortened(text: &str) -> String {
     }
     let end = (0..=MAX_TEXT).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
     format!("{}…", &text[..end])
-}
-
-fn unix_now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

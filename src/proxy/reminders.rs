@@ -127,7 +127,7 @@ fn soon_from(not_before: i64, not_after: i64, threshold: i64) -> i64 {
     not_after.saturating_sub(threshold.min(not_after.saturating_sub(not_before) / LAST_PART))
 }
 
-fn seconds(duration: Duration) -> i64 {
+pub(super) fn seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 

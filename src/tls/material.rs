@@ -11,9 +11,10 @@ use rustls_pki_types::UnixTime;
 
 use super::certificate::Certificate;
 use super::connection::ConnectionVerifier;
-use super::verifier::{ClientVerifier, VerifyError, unix};
+use super::verifier::{ClientVerifier, VerifyError};
 use super::{date, hex, name};
 use crate::reason::Refusal;
+use crate::rfc3339::unix;
 use crate::store::KeyStore;
 
 static BOTH: [&SupportedProtocolVersion; 2] = [&version::TLS13, &version::TLS12];

@@ -14,9 +14,10 @@ use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Extension};
 
 use super::certificate::{Certificate, Signature, full_name_uris, verify_signed};
 use super::path::Trusted;
-use super::verifier::{VerifyError, unix};
+use super::verifier::VerifyError;
 use super::{date, der, name};
 use crate::reason::Refusal;
+use crate::rfc3339::unix;
 
 /// Issuer keys remembered per CRL; one CA has one key, or two around a roll-over.
 const KEYS_REMEMBERED: usize = 16;
@@ -195,10 +196,8 @@ impl Revocation {
     /// Refuses a pinned certificate whose issuer nobody knows when any CRL under its issuer's name lists it. The
     /// CRL's signature can't be verified then, but the operator gave the file.
     pub(crate) fn check_listed(&self, subject: &Certificate<'_>) -> Result<(), VerifyError> {
-        match self.of_issuer(subject).find(|crl| crl.lists(subject)) {
-            Some(crl) => Err(revoked(subject, crl)),
-            None => Ok(()),
-        }
+        let listing = self.of_issuer(subject).find(|crl| crl.lists(subject));
+        listing.map_or(Ok(()), |crl| Err(revoked(subject, crl)))
     }
 
     fn of_issuer(&self, subject: &Certificate<'_>) -> impl Iterator<Item = &Crl> {
@@ -227,7 +226,7 @@ impl Revocation {
                 known = true;
             }
         }
-        if known || self.options.policy == RevocationPolicy::Soft {
+        if known || !self.is_hard() {
             return Ok(());
         }
         let detail = format!("{}: the CRL of {} {unknown}", subject.label(), name::text(subject.issuer()));

@@ -25,6 +25,7 @@ use super::revocation::{CrlError, CrlInfo, Moment, Revocation, RevocationOptions
 use super::webpki_terms::{ClientPurpose, ours_to_judge, refusal_of};
 use super::{hex, name};
 use crate::reason::Refusal;
+use crate::rfc3339::unix;
 use crate::store::TrustStore;
 
 /// Longest chain that a client may send, the leaf included.
@@ -359,10 +360,6 @@ impl Found {
         let not_after = path.links().map(|(certificate, _)| certificate.not_after).min();
         Self { entry: path.entry, not_after: not_after.unwrap_or(path.leaf.not_after) }
     }
-}
-
-pub(crate) fn unix(time: UnixTime) -> i64 {
-    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }
 
 fn read_trusted(trust: &TrustStore, problems: &mut Vec<VerifierError>) -> Trusted {

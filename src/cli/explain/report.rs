@@ -7,6 +7,7 @@ use super::{Admission, Rejection, Verdict, advice};
 use crate::cli::acl_ids::AclIds;
 use crate::cli::text::{self, escaped};
 use crate::identity::{self, Identity};
+use crate::rfc3339::unix;
 use crate::snapshot::names::Shadow;
 use crate::tls::date;
 use crate::tls::verifier::VerifiedChain;
@@ -87,7 +88,7 @@ pub(super) fn text(verdict: &Verdict, chain: &[CertificateDer<'_>], at: UnixTime
     };
     let used = verdict.outcome.as_ref().ok().map(|admission| &admission.identity);
     rows.extend(verdict.shadow.as_ref().map(|shadow| ("in the shadow", in_shadow(shadow, used))));
-    rows.push(("judged as of", date(i64::try_from(at.as_secs()).unwrap_or(i64::MAX))));
+    rows.push(("judged as of", date(unix(at))));
     let lines = rows.into_iter().map(|(label, value)| format!("{label:<14}{}", escaped(&value)));
     lines.collect::<Vec<_>>().join("\n")
 }
