@@ -40,7 +40,7 @@ served() { # serial number of the certificate
 }
 whoami_by_mtls() { bash /tmp/whoami 2>&1; }
 files() { # everything that is no trace of time
-  find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /dev -o -path /share -o -path /root \
+  find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /dev -o -path /share -o -path /root -o -path /srv/pki \
     -o -path /var/log -o -path /var/cache -o -path /var/lib/dpkg -o -path /var/lib/apt -o -path /var/lib/systemd \
     -o -path /var/tmp -o -path /var/backups -o -path /etc/zookeeper -o -path /var/lib/zookeeper \) -prune -o -print \
     | grep -vE '^/etc/(passwd|group|g?shadow|sub[ug]id)-?$|^/etc/\.pwd\.lock$' | sort
