@@ -20,6 +20,10 @@ const CAPACITY: usize = 4 * 1024 * 1024;
 /// A buffer that has grown beyond this for a burst is given back.
 const USUAL: usize = 64 * 1024;
 
+/// How long lines are gathered after a write. Waking the thread for each line would cost several times what the line
+/// itself does, when connections come and go by thousands.
+const REST: Duration = Duration::from_millis(10);
+
 /// How long to wait for a reader who made the descriptor non-blocking.
 const BUSY: Duration = Duration::from_millis(20);
 
@@ -30,7 +34,7 @@ pub(super) struct Queue(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    /// Something is to be written, or there will be nothing any more.
+    /// Something is to be written at once, or there will be nothing any more.
     work: Condvar,
     /// The queue is closed, and all is written.
     end: Condvar,
@@ -45,11 +49,22 @@ struct State {
     waiting: Vec<u8>,
     /// Lines lost that the log has not told of.
     untold: u64,
-    /// Whether lines are on their way to the reader.
-    writing: bool,
+    thread: Activity,
     /// No lines are to come; those that do are written as long as the thread has others to write.
     closed: bool,
     finished: bool,
+}
+
+/// What the thread does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Activity {
+    /// It waits for a line, and must be told of it.
+    #[default]
+    Waits,
+    /// It has just written, and will look by itself.
+    Rests,
+    /// Lines are on their way to the reader.
+    Writes,
 }
 
 impl Queue {
@@ -87,9 +102,19 @@ impl Queue {
             return;
         }
         state.waiting.extend_from_slice(line);
-        if !state.writing {
+        let wanted = match state.thread {
+            Activity::Waits => true,
+            Activity::Rests => self.is_filling(&state),
+            Activity::Writes => false,
+        };
+        if wanted {
             self.0.work.notify_one();
         }
+    }
+
+    /// Whether lines come faster than they can be gathered.
+    fn is_filling(&self, state: &State) -> bool {
+        state.waiting.len() > self.0.capacity / 2
     }
 
     /// Waits until all lines are written, and the loss of others told, but no longer than `patience`.
@@ -123,12 +148,17 @@ impl Queue {
     /// end.
     fn next(&self, batch: &mut Vec<u8>, works: bool) -> Option<u64> {
         let mut state = self.lock();
-        state.writing = false;
+        if state.thread == Activity::Writes {
+            state.thread = Activity::Rests;
+            let goes_on = |state: &mut State| !state.closed && !self.is_filling(state);
+            let rested = self.0.work.wait_timeout_while(state, REST, goes_on);
+            state = rested.unwrap_or_else(PoisonError::into_inner).0;
+        }
         loop {
             let untold = if works { state.untold } else { 0 };
             if !state.waiting.is_empty() || untold > 0 {
                 state.untold -= untold;
-                state.writing = true;
+                state.thread = Activity::Writes;
                 std::mem::swap(batch, &mut state.waiting);
                 return Some(untold);
             }
@@ -137,6 +167,7 @@ impl Queue {
                 self.0.end.notify_all();
                 return None;
             }
+            state.thread = Activity::Waits;
             state = self.0.work.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -231,7 +262,7 @@ mod tests {
     /// Has a line on its way to the reader, so that the queue itself is empty.
     fn occupy(queue: &Queue) {
         queue.push(b"first\n");
-        while !queue.lock().writing {
+        while queue.lock().thread != Activity::Writes {
             thread::yield_now();
         }
     }
@@ -307,6 +338,59 @@ mod tests {
         let start = Instant::now();
         queue.close(Duration::from_millis(50));
         assert!(start.elapsed() < LONG);
+    }
+
+    /// Counts the writes it gets.
+    struct Counter(mpsc::Sender<usize>);
+
+    impl Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.send(bytes.len()).unwrap();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_behind_each_other_are_written_together() {
+        static DROPPED: AtomicU64 = AtomicU64::new(0);
+        let (write, writes) = mpsc::channel();
+        let queue = Queue::with_capacity(CAPACITY, Counter(write), &DROPPED, |_| {}).unwrap();
+        queue.push(b"first\n");
+        assert_eq!(writes.recv_timeout(LONG).unwrap(), 6, "at once, since nothing was written lately");
+        let start = Instant::now();
+        let mut lines = 0;
+        while start.elapsed() < 3 * REST {
+            queue.push(b"line\n");
+            lines += 1;
+        }
+        let taken = start.elapsed();
+        queue.close(LONG);
+        let writes: Vec<_> = writes.try_iter().collect();
+        assert_eq!(writes.iter().sum::<usize>(), 5 * lines);
+        let most = taken.as_millis() / REST.as_millis() + 2;
+        assert!(writes.len() as u128 <= most, "{} writes of {lines} lines in {taken:?}", writes.len());
+    }
+
+    #[test]
+    fn a_queue_that_fills_up_is_emptied_at_once() {
+        static DROPPED: AtomicU64 = AtomicU64::new(0);
+        let (write, writes) = mpsc::channel();
+        let queue = Queue::with_capacity(12, Counter(write), &DROPPED, |_| {}).unwrap();
+        let start = Instant::now();
+        for _ in 0..1000 {
+            queue.push(b"first\n");
+            queue.push(b"more\n");
+            while !queue.lock().waiting.is_empty() {
+                thread::yield_now();
+            }
+        }
+        assert!(start.elapsed() < 500 * REST, "the thread was not woken");
+        queue.close(LONG);
+        assert_eq!((writes.try_iter().sum::<usize>(), DROPPED.load(Ordering::Relaxed)), (11_000, 0));
     }
 
     #[test]
