@@ -122,11 +122,11 @@ impl Gate {
     /// Accepts connections on every listener until the drain begins.
     ///
     /// # Errors
-    /// If a listener has no address.
+    /// If the system has lost a listener.
     pub fn open(self: &Arc<Self>, listeners: Vec<TcpListener>) -> io::Result<impl Future<Output = ()> + use<>> {
         let places = Arc::new(Semaphore::new(self.settings.connections));
         self.metrics.set_connections_limit(self.settings.connections);
-        Ok(Listeners::new(listeners)?.run(Arc::clone(self), places))
+        Ok(Listeners::new(listeners, self.settings.client_liveness)?.run(Arc::clone(self), places))
     }
 
     /// Ends the authority of live connections when it ends, for ever.

@@ -75,7 +75,7 @@ impl Connection<'_> {
         let snapshot = gate.snapshot();
         let deadline = tokio::time::Instant::now() + settings.handshake_timeout;
         // A peer that is gone already shows in the handshake.
-        let _ = socket::prepare(&stream, settings.client_liveness);
+        let _ = socket::prepare_accepted(&stream);
 
         let authenticated = Box::new(Box::pin(tls::handshake(stream, &snapshot.tls, deadline)).await?);
         self.authenticated(&authenticated);

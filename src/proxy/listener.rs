@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
+use super::socket::{self, Liveness};
 use super::{Gate, connection};
 use crate::metrics::AcceptError;
 
@@ -42,8 +43,11 @@ pub(super) struct Listeners {
 impl Listeners {
     /// # Errors
     /// If the system has lost a listener.
-    pub(super) fn new(sockets: Vec<TcpListener>) -> io::Result<Self> {
-        let addressed = |socket: TcpListener| socket.local_addr().map(|address| (socket, address));
+    pub(super) fn new(sockets: Vec<TcpListener>, liveness: Liveness) -> io::Result<Self> {
+        let addressed = |socket: TcpListener| {
+            socket::prepare_listener(&socket, liveness)?;
+            socket.local_addr().map(|address| (socket, address))
+        };
         Ok(Self { sockets: sockets.into_iter().map(addressed).collect::<io::Result<_>>()?, first: 0 })
     }
 

@@ -19,22 +19,46 @@ pub struct Liveness {
 /// How many unanswered keepalive probes end a connection.
 const PROBES: u32 = 3;
 
-/// Sets a connection's options. Small frames must not wait for each other's acknowledgement: no Nagle.
+impl Liveness {
+    fn set(self, socket: &SockRef<'_>) -> io::Result<()> {
+        match self.keepalive {
+            Some(idle) => {
+                let interval = (idle / PROBES).max(Duration::from_secs(1));
+                let keepalive = TcpKeepalive::new().with_time(idle).with_interval(interval);
+                // Where there is a user timeout, Linux does not count probes (`tcp_keepalive_timer`).
+                let keepalive = if self.user_timeout.is_none() { keepalive.with_retries(PROBES) } else { keepalive };
+                socket.set_tcp_keepalive(&keepalive)?;
+            }
+            None => socket.set_keepalive(false)?,
+        }
+        socket.set_tcp_user_timeout(self.user_timeout)
+    }
+}
+
+/// Sets a dialled connection's options. Small frames must not wait for each other's acknowledgement: no Nagle.
 ///
 /// # Errors
 /// If the kernel refuses an option; the connection may already be gone.
 pub(super) fn prepare(stream: &TcpStream, liveness: Liveness) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let socket = SockRef::from(stream);
-    if let Some(idle) = liveness.keepalive {
-        let interval = (idle / PROBES).max(Duration::from_secs(1));
-        let keepalive = TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(PROBES);
-        socket.set_tcp_keepalive(&keepalive)?;
-    }
-    if liveness.user_timeout.is_some() {
-        socket.set_tcp_user_timeout(liveness.user_timeout)?;
-    }
-    Ok(())
+    liveness.set(&SockRef::from(stream))
+}
+
+/// Sets what connections inherit from their listener, which may have been passed with other options: five system
+/// calls fewer for each of them.
+///
+/// # Errors
+/// If the kernel refuses an option.
+pub(super) fn prepare_listener(listener: &TcpListener, liveness: Liveness) -> io::Result<()> {
+    liveness.set(&SockRef::from(listener))
+}
+
+/// Sets what an accepted connection has not inherited on every kernel: no Nagle.
+///
+/// # Errors
+/// If the connection is gone.
+pub(super) fn prepare_accepted(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)
 }
 
 /// Binds a listener. An IPv6 address takes IPv6 only, so that `0.0.0.0` and `[::]` can be listed together.
@@ -57,22 +81,51 @@ pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
 mod tests {
     use super::*;
 
+    const PATIENT: Liveness =
+        Liveness { keepalive: Some(Duration::from_secs(60)), user_timeout: Some(Duration::from_secs(30)) };
+    const NEVER: Liveness = Liveness { keepalive: None, user_timeout: None };
+
+    fn assert_options(stream: &TcpStream, liveness: Liveness) {
+        let socket = SockRef::from(stream);
+        assert!(stream.nodelay().unwrap());
+        assert_eq!(socket.keepalive().unwrap(), liveness.keepalive.is_some());
+        if let Some(idle) = liveness.keepalive {
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), idle);
+            assert_eq!(socket.tcp_keepalive_interval().unwrap(), idle / 3);
+        }
+        assert_eq!(socket.tcp_user_timeout().unwrap(), liveness.user_timeout);
+    }
+
     #[tokio::test]
-    async fn every_option_reaches_the_kernel() {
+    async fn every_option_reaches_a_dialled_connection() {
+        let listener = listen("127.0.0.1:0".parse().unwrap(), 8).unwrap();
+        for liveness in [PATIENT, NEVER] {
+            let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            prepare(&stream, liveness).unwrap();
+            assert_options(&stream, liveness);
+        }
+    }
+
+    #[tokio::test]
+    async fn probes_are_counted_where_nothing_else_ends_the_connection() {
         let listener = listen("127.0.0.1:0".parse().unwrap(), 8).unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (keepalive, user_timeout) = (Some(Duration::from_secs(60)), Some(Duration::from_secs(30)));
-        prepare(&stream, Liveness { keepalive, user_timeout }).unwrap();
-        let socket = SockRef::from(&stream);
-        assert!(stream.nodelay().unwrap() && socket.keepalive().unwrap());
-        assert_eq!(Some(socket.tcp_keepalive_time().unwrap()), keepalive);
-        assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(20));
-        assert_eq!(socket.tcp_keepalive_retries().unwrap(), PROBES);
-        assert_eq!(socket.tcp_user_timeout().unwrap(), user_timeout);
-        let other = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        prepare(&other, Liveness { keepalive: None, user_timeout: None }).unwrap();
-        let socket = SockRef::from(&other);
-        assert!(other.nodelay().unwrap() && !socket.keepalive().unwrap());
-        assert_eq!(socket.tcp_user_timeout().unwrap(), None);
+        prepare(&stream, Liveness { user_timeout: None, ..PATIENT }).unwrap();
+        assert_eq!(SockRef::from(&stream).tcp_keepalive_retries().unwrap(), PROBES);
+    }
+
+    /// Also from a listener that an earlier process left with other options.
+    #[tokio::test]
+    async fn accepted_connections_inherit_their_listeners_options() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let listener = listen(address.parse().unwrap(), 8).unwrap();
+            for liveness in [PATIENT, NEVER, PATIENT] {
+                prepare_listener(&listener, liveness).unwrap();
+                let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+                let (stream, _) = listener.accept().await.unwrap();
+                prepare_accepted(&stream).unwrap();
+                assert_options(&stream, liveness);
+            }
+        }
     }
 }
