@@ -11,7 +11,7 @@ use aws_lc_rs::hmac;
 use crate::credential::IdentitySecrets;
 use crate::identity::Identity;
 use crate::zk::record::PASSWORD_LENGTH;
-use crate::zk::session_password::stock_password;
+use crate::zk::session_password::{KEEPER_PASSWORD, stock_password};
 
 /// What the seal's MAC begins with, so that the secret's other uses can't produce a seal.
 const PURPOSE: &[u8] = b"zoogate session v1\0";
@@ -27,21 +27,27 @@ pub fn seal(secrets: &IdentitySecrets, identity: &Identity, session_id: i64, rea
 /// What a client's sealed password turns out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsealed {
-    /// The password that a stock server gave to the session; the client is its owner.
-    Stock(Password),
-    /// Not a stock server's password. If the server's passwords follow another function, this is what it gave
-    /// to the session's owner; else the client is not the owner.
+    /// A password that servers are known to give to this session; the client is its owner.
+    Known(Password),
+    /// No such password. If the server's passwords follow another function, this is what it gave to the session's
+    /// owner; else the client is not the owner.
     Other(Password),
+}
+
+/// Whether a server is known to give this password to the session.
+pub fn is_known(session_id: i64, password: Password) -> bool {
+    // Both are compared always, so that the time tells nothing.
+    let same = |known: Password| constant_time::verify_slices_are_equal(&password, &known).is_ok();
+    same(stock_password(session_id)) | same(KEEPER_PASSWORD)
 }
 
 /// Opens a sealed password. Each secret is tried, so that sessions outlive a rotation.
 pub fn unseal(secrets: &IdentitySecrets, identity: &Identity, session_id: i64, sealed: Password) -> Unsealed {
-    let stock = stock_password(session_id);
     let mut opened = secrets.iter().map(|secret| xor(sealed, mask(secret.expose(), identity, session_id)));
-    if opened.any(|real| constant_time::verify_slices_are_equal(&real, &stock).is_ok()) {
-        return Unsealed::Stock(stock);
+    match opened.find(|real| is_known(session_id, *real)) {
+        Some(real) => Unsealed::Known(real),
+        None => Unsealed::Other(xor(sealed, mask(secrets.first().expose(), identity, session_id))),
     }
-    Unsealed::Other(xor(sealed, mask(secrets.first().expose(), identity, session_id)))
 }
 
 fn mask(secret: &[u8], identity: &Identity, session_id: i64) -> Password {
@@ -81,7 +87,7 @@ mod tests {
         let real = stock_password(77);
         let sealed = seal(&secrets, &alice, 77, real);
         assert_ne!(sealed, real);
-        assert_eq!(unseal(&secrets, &alice, 77, sealed), Unsealed::Stock(real));
+        assert_eq!(unseal(&secrets, &alice, 77, sealed), Unsealed::Known(real));
         assert!(matches!(unseal(&secrets, &bob, 77, sealed), Unsealed::Other(_)));
         assert!(matches!(unseal(&secrets, &alice, 78, sealed), Unsealed::Other(_)));
         assert!(matches!(unseal(&secrets, &bob, 77, real), Unsealed::Other(_)), "the public function's password");
@@ -111,8 +117,19 @@ mod tests {
         let alice = identity("CN=alice");
         let real = stock_password(-5);
         let sealed = seal(&secrets(&[OLD]), &alice, -5, real);
-        assert_eq!(unseal(&secrets(&[NEW, OLD]), &alice, -5, sealed), Unsealed::Stock(real));
+        assert_eq!(unseal(&secrets(&[NEW, OLD]), &alice, -5, sealed), Unsealed::Known(real));
         assert!(matches!(unseal(&secrets(&[NEW]), &alice, -5, sealed), Unsealed::Other(_)));
+    }
+
+    #[test]
+    fn keepers_password_is_known_for_its_owner_only() {
+        let (secrets, alice, bob) = (secrets(&[NEW, OLD]), identity("CN=alice"), identity("CN=bob"));
+        for sealed_with in [NEW, OLD] {
+            let sealed = seal(&self::secrets(&[sealed_with]), &alice, 9, KEEPER_PASSWORD);
+            assert_eq!(unseal(&secrets, &alice, 9, sealed), Unsealed::Known(KEEPER_PASSWORD));
+            assert!(matches!(unseal(&secrets, &bob, 9, sealed), Unsealed::Other(_)));
+            assert!(matches!(unseal(&secrets, &alice, 10, sealed), Unsealed::Other(_)));
+        }
     }
 
     #[test]

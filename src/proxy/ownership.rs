@@ -6,16 +6,15 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::metrics::SessionRefusal;
-use crate::seal::{Unsealed, seal, unseal};
+use crate::seal::{Unsealed, is_known, seal, unseal};
 use crate::snapshot::Grant;
 use crate::zk::record::{ConnectRequest, ConnectResponse};
-use crate::zk::session_password::stock_password;
 
 /// What is known of ZooKeeper's passwords.
 #[derive(Debug, Default)]
 pub(crate) struct Passwords {
-    /// Whether the last session's password was not the public function of its id. Such passwords (ClickHouse
-    /// Keeper's) can't be checked here, so the server is left to decide.
+    /// Whether the last session's password was none that servers are known to give. Such passwords can't be
+    /// checked here, so the server is left to decide.
     foreign: AtomicBool,
 }
 
@@ -30,9 +29,9 @@ impl Passwords {
         let Some(secrets) = grant.binding().filter(|_| id != 0) else { return Ok(request.clone()) };
         let mut opened = grant.names().iter().map(|name| unseal(secrets, name, id, request.password()));
         let first = opened.next();
-        match first.into_iter().chain(opened).find(|opened| matches!(opened, Unsealed::Stock(_))).or(first) {
-            Some(Unsealed::Stock(real)) => Ok(request.clone().with_password(real)),
-            _ if request.password() == stock_password(id) => Err(SessionRefusal::Unsealed),
+        match first.into_iter().chain(opened).find(|opened| matches!(opened, Unsealed::Known(_))).or(first) {
+            Some(Unsealed::Known(real)) => Ok(request.clone().with_password(real)),
+            _ if is_known(id, request.password()) => Err(SessionRefusal::Unsealed),
             Some(Unsealed::Other(real)) if self.foreign.load(Ordering::Relaxed) => {
                 Ok(request.clone().with_password(real))
             }
@@ -44,7 +43,7 @@ impl Passwords {
     pub(crate) fn give(&self, grant: &Grant, response: ConnectResponse) -> ConnectResponse {
         let (Some(secrets), Some(name)) = (grant.binding(), grant.names().first()) else { return response };
         let (id, real) = (response.session_id(), response.password());
-        self.foreign.store(real != stock_password(id), Ordering::Relaxed);
+        self.foreign.store(!is_known(id, real), Ordering::Relaxed);
         response.with_password(seal(secrets, name, id, real))
     }
 }
@@ -52,6 +51,7 @@ impl Passwords {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::zk::session_password::{KEEPER_PASSWORD, stock_password};
 
     const ID: i64 = 0x1000_0000_0007;
 
@@ -80,7 +80,24 @@ mod tests {
         assert_eq!(claim(&passwords, "bob", sealed), Err(SessionRefusal::WrongPassword));
         assert_eq!(claim(&passwords, "bob", real), Err(SessionRefusal::Unsealed));
         assert_eq!(claim(&passwords, "alice", real), Err(SessionRefusal::Unsealed));
-        assert_eq!(claim(&passwords, "alice", [0; 16]), Err(SessionRefusal::WrongPassword));
+        assert_eq!(claim(&passwords, "alice", KEEPER_PASSWORD), Err(SessionRefusal::Unsealed));
+        assert_eq!(claim(&passwords, "alice", [1; 16]), Err(SessionRefusal::WrongPassword));
+    }
+
+    /// The gate may have been started after the session was opened, with other secrets first.
+    #[test]
+    fn keepers_sessions_are_bound_too_and_nothing_must_be_learnt_for_that() {
+        let old = Grant::bound(&["alice"], b"an-old-secret-of-thirty-two-bytes-or-more");
+        let sealed = Passwords::default().give(&old, response(ID, KEEPER_PASSWORD)).password();
+        let secrets = b"a-new-secret-of-thirty-two-bytes-or-more\nan-old-secret-of-thirty-two-bytes-or-more";
+        let claim = |names: &[&str], passwords: &Passwords| {
+            passwords.claim(&Grant::bound(names, secrets), &request(ID, sealed)).map(|request| request.password())
+        };
+        let passwords = Passwords::default();
+        assert_eq!(claim(&["alice"], &passwords), Ok(KEEPER_PASSWORD));
+        assert_eq!(claim(&["renamed", "alice"], &passwords), Ok(KEEPER_PASSWORD));
+        passwords.give(&old, response(ID, KEEPER_PASSWORD));
+        assert_eq!(claim(&["bob"], &passwords), Err(SessionRefusal::WrongPassword));
     }
 
     /// Servers whose number is 128 or more give out negative ids.
@@ -97,7 +114,7 @@ mod tests {
         let (passwords, alice) = (Passwords::default(), grant(&["alice"]));
         passwords.give(&alice, response(ID, [5; 16]));
         passwords.give(&alice, response(ID, stock_password(ID)));
-        assert_eq!(claim(&passwords, "bob", [0; 16]), Err(SessionRefusal::WrongPassword));
+        assert_eq!(claim(&passwords, "bob", [1; 16]), Err(SessionRefusal::WrongPassword));
     }
 
     #[test]

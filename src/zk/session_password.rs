@@ -1,12 +1,15 @@
-//! The password that a stock ZooKeeper gives to a session: a public function of the session's id
-//! (`ZooKeeperServer.generatePasswd`, 3.4 to 3.9).
+//! The passwords that servers are known to give to sessions. Anybody can compute them.
 
 use super::record::PASSWORD_LENGTH;
 
 /// `ZooKeeperServer.superSecret`.
 const SUPER_SECRET: i64 = 0xb341_5c00;
 
-/// What anybody can compute: the first 16 bytes of `new java.util.Random(id ^ superSecret)`.
+/// ClickHouse Keeper's, for every session (`KeeperTCPHandler::sendHandshake`).
+pub const KEEPER_PASSWORD: [u8; PASSWORD_LENGTH] = [0; PASSWORD_LENGTH];
+
+/// ZooKeeper's, 3.4 to 3.9: the first 16 bytes of `new java.util.Random(id ^ superSecret)`
+/// (`ZooKeeperServer.generatePasswd`).
 pub fn stock_password(session_id: i64) -> [u8; PASSWORD_LENGTH] {
     let mut random = JavaRandom::new(session_id ^ SUPER_SECRET);
     let mut password = [0; PASSWORD_LENGTH];
