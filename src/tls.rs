@@ -5,6 +5,7 @@
 //! never change. Nothing else in the project calls rustls.
 
 pub mod material;
+pub mod remembered;
 pub mod revocation;
 pub mod verifier;
 
@@ -17,7 +18,6 @@ mod path;
 mod plaintext;
 mod webpki_terms;
 
-use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ pub struct Authenticated {
     /// `TLSv1.2` or `TLSv1.3`.
     pub version: &'static str,
     /// The cipher suite, as rustls names it.
-    pub cipher: String,
+    pub cipher: &'static str,
 }
 
 /// A handshake that failed, and when.
@@ -128,17 +128,15 @@ fn authenticated(
         Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
         _ => return Err(HandshakeError::NoCommonVersion),
     };
-    let cipher = session.negotiated_cipher_suite().map_or_else(String::new, |suite| format!("{:?}", suite.suite()));
+    let cipher = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or_default();
     Ok(Authenticated { chain: chain.to_vec(), verified, elapsed: started.elapsed(), version, cipher, stream })
 }
 
 /// Lower-case hex, as serial numbers and fingerprints are shown.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        // Writing to a String can't fail.
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    nibbles.map(|nibble| DIGITS[usize::from(nibble)]).collect()
 }
 
 #[cfg(test)]

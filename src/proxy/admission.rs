@@ -1,12 +1,14 @@
 //! Turns an authenticated client into an authorized one: who it is, and what ZooKeeper is told of it.
 
+use std::sync::Arc;
+
 use super::chains::Share;
 use super::{Gate, farewell};
-use crate::identity::{self, Identity};
+use crate::identity::Identity;
 use crate::metrics::ShadowResult;
 use crate::snapshot::names::{Identified, NotAdmitted, Shadow};
 use crate::snapshot::{Grant, Snapshot};
-use crate::tls::{Authenticated, ClientStream, hex};
+use crate::tls::{Authenticated, ClientStream};
 
 /// A client that may open a session. Only [`admit`] makes one.
 pub(crate) struct Authorized {
@@ -29,11 +31,11 @@ pub(crate) struct Recognized {
 #[derive(Clone, Debug)]
 pub(crate) struct ClientName {
     pub(crate) identity: Option<Identity>,
-    pub(crate) subject: String,
-    pub(crate) serial: String,
-    pub(crate) sha256: String,
+    pub(crate) subject: Arc<str>,
+    pub(crate) serial: Arc<str>,
+    pub(crate) sha256: Arc<str>,
     pub(crate) tls_version: &'static str,
-    pub(crate) tls_cipher: String,
+    pub(crate) tls_cipher: &'static str,
     /// When the client's certificate began to be valid, in Unix seconds.
     pub(crate) not_before: i64,
 }
@@ -41,15 +43,13 @@ pub(crate) struct ClientName {
 impl ClientName {
     pub(crate) fn of(authenticated: &Authenticated) -> Self {
         let verified = &authenticated.verified;
-        let leaf = authenticated.chain.first().map_or(&[][..], |leaf| leaf.as_ref());
         Self {
             identity: None,
-            // The verifier has parsed the leaf, so it has a subject.
-            subject: identity::subject_name(leaf).unwrap_or_default(),
-            serial: verified.serial.clone(),
-            sha256: hex(&verified.leaf_sha256),
+            subject: Arc::clone(&verified.subject),
+            serial: Arc::clone(&verified.serial),
+            sha256: Arc::clone(&verified.leaf_sha256),
             tls_version: authenticated.version,
-            tls_cipher: authenticated.cipher.clone(),
+            tls_cipher: authenticated.cipher,
             not_before: verified.leaf_not_before,
         }
     }

@@ -160,7 +160,7 @@ impl Chains {
         let (key, now) = (key(chain, authority), self.now());
         let bearer = InUse {
             identity: authority.identity.clone(),
-            serial: verified.serial.clone(),
+            serial: Arc::clone(&verified.serial),
             not_before: verified.leaf_not_before,
             not_after: verified.not_after,
         };
@@ -309,7 +309,7 @@ impl Chains {
         let result = if self.rules.enforce { RevalidationResult::Closed } else { RevalidationResult::Observed };
         info!(
             identity = live.bearer.identity.as_str(),
-            serial = live.bearer.serial,
+            serial = &*live.bearer.serial,
             connections = live.connections,
             reason = ending.as_str(),
             detail,

@@ -58,7 +58,7 @@ impl Refusals {
         }
         let (subject, serial) = match (&closed.certificate, client) {
             (Some((subject, serial)), _) => (Some(&**subject), Some(&**serial)),
-            (None, Some(client)) => (Some(client.subject.as_str()), Some(client.serial.as_str())),
+            (None, Some(client)) => (Some(&*client.subject), Some(&*client.serial)),
             (None, None) => (None, None),
         };
         let refused = RefusedClient {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tracing::warn;
@@ -33,7 +33,7 @@ const SHORT_LIFE: i64 = 7 * 86_400;
 pub(super) struct InUse {
     pub(super) identity: Identity,
     /// The certificate's, in hexadecimal.
-    pub(super) serial: String,
+    pub(super) serial: Arc<str>,
     /// When it began to be valid, in Unix seconds.
     pub(super) not_before: i64,
     /// When the first certificate of its path ends, in Unix seconds.
@@ -70,7 +70,7 @@ impl Reminders {
         }
         warn!(
             identity = certificate.identity.as_str(),
-            serial = certificate.serial,
+            serial = &*certificate.serial,
             not_after = utc(certificate.not_after),
             connections,
             "a client's certificate ends soon: have it renewed, and the client restarted if it doesn't read it again"
@@ -142,7 +142,7 @@ mod tests {
     }
 
     fn in_use(not_before: i64, not_after: i64) -> InUse {
-        InUse { identity: identity("CN=a"), serial: "01".to_owned(), not_before, not_after }
+        InUse { identity: identity("CN=a"), serial: "01".into(), not_before, not_after }
     }
 
     fn weekly() -> Reminders {

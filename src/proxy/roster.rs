@@ -25,7 +25,7 @@ struct Lists {
 }
 
 /// The certificate's SHA-256, and who ZooKeeper is told it is: rules may change while it is in use.
-type Key = (String, Arc<str>);
+type Key = (Arc<str>, Arc<str>);
 
 #[derive(Debug)]
 struct InUse {
@@ -66,7 +66,7 @@ pub struct Present {
 #[derive(Debug)]
 pub(crate) struct Place {
     roster: Arc<Roster>,
-    sha256: String,
+    sha256: Arc<str>,
     /// This connection's own allocation, which tells its session from one that has moved on.
     identity: Arc<str>,
     session: Option<i64>,
@@ -78,14 +78,14 @@ impl Roster {
     /// Enters a connection of a client whose certificate says `name` and whose path holds `until` then, in Unix seconds.
     pub(crate) fn enter(self: &Arc<Self>, client: &ClientName, name: &Identity, until: Arc<AtomicI64>) -> Place {
         let identity: Arc<str> = client.identity.as_ref().map_or("", Identity::as_str).into();
-        let key = (client.sha256.clone(), Arc::clone(&identity));
+        let key = (Arc::clone(&client.sha256), Arc::clone(&identity));
         let mut lists = self.lock();
         let in_use = lists.certificates.entry(key).or_insert_with(|| InUse {
             present: Present {
                 identity: identity.to_string(),
                 name: name.to_string(),
-                serial: client.serial.clone(),
-                sha256: client.sha256.clone(),
+                serial: client.serial.to_string(),
+                sha256: client.sha256.to_string(),
                 not_after: i64::MAX,
                 tls_version: client.tls_version,
                 connections: 0,
@@ -100,7 +100,7 @@ impl Roster {
         in_use.ends.push(Arc::clone(&until));
         let requests = Arc::clone(&in_use.requests);
         drop(lists);
-        let (roster, sha256) = (Arc::clone(self), client.sha256.clone());
+        let (roster, sha256) = (Arc::clone(self), Arc::clone(&client.sha256));
         Place { roster, sha256, identity, session: None, requests, until }
     }
 
@@ -163,7 +163,7 @@ impl Place {
     }
 
     fn key(&self) -> Key {
-        (self.sha256.clone(), Arc::clone(&self.identity))
+        (Arc::clone(&self.sha256), Arc::clone(&self.identity))
     }
 
     /// Where the connection's requests are counted.
@@ -198,11 +198,11 @@ mod tests {
     fn client(sha256: &str) -> ClientName {
         ClientName {
             identity: None,
-            subject: "CN=a".to_owned(),
-            serial: "01".to_owned(),
-            sha256: sha256.to_owned(),
+            subject: "CN=a".into(),
+            serial: "01".into(),
+            sha256: sha256.into(),
             tls_version: "TLSv1.3",
-            tls_cipher: String::new(),
+            tls_cipher: "",
             not_before: 0,
         }
     }

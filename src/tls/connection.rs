@@ -10,18 +10,19 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, PeerMis
 use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer, UnixTime};
 
 use super::der;
-use super::verifier::{ClientVerifier, VerifiedChain, VerifyError};
+use super::remembered::RememberingVerifier;
+use super::verifier::{VerifiedChain, VerifyError};
 use crate::reason::Refusal;
 
 /// Verifies one client and keeps the outcome, which rustls' own error can't carry.
 pub(crate) struct ConnectionVerifier {
-    shared: Arc<ClientVerifier>,
+    shared: Arc<RememberingVerifier>,
     algorithms: WebPkiSupportedAlgorithms,
     outcome: Mutex<Option<Result<VerifiedChain, VerifyError>>>,
 }
 
 impl ConnectionVerifier {
-    pub(crate) fn new(shared: Arc<ClientVerifier>, algorithms: WebPkiSupportedAlgorithms) -> Self {
+    pub(crate) fn new(shared: Arc<RememberingVerifier>, algorithms: WebPkiSupportedAlgorithms) -> Self {
         Self { shared, algorithms, outcome: Mutex::new(None) }
     }
 
@@ -33,7 +34,7 @@ impl ConnectionVerifier {
 
 impl ClientCertVerifier for ConnectionVerifier {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.shared.hints()
+        self.shared.verifier().hints()
     }
 
     fn verify_client_cert(

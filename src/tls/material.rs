@@ -11,6 +11,7 @@ use rustls_pki_types::UnixTime;
 
 use super::certificate::Certificate;
 use super::connection::ConnectionVerifier;
+use super::remembered::RememberingVerifier;
 use super::verifier::{ClientVerifier, VerifyError};
 use super::{date, hex, name};
 use crate::reason::Refusal;
@@ -43,7 +44,7 @@ pub struct TlsMaterial {
     provider: Arc<CryptoProvider>,
     versions: &'static [&'static SupportedProtocolVersion],
     server: Arc<SingleCertAndKey>,
-    verifier: Arc<ClientVerifier>,
+    verifier: Arc<RememberingVerifier>,
     certificates: Vec<LoadedCertificate>,
     warnings: Vec<String>,
 }
@@ -188,7 +189,7 @@ impl TlsMaterial {
             warnings: warnings(&parsed, seconds),
             server: Arc::new(SingleCertAndKey::from(certified)),
             provider,
-            verifier,
+            verifier: Arc::new(RememberingVerifier::new(verifier)),
         })
     }
 
@@ -204,7 +205,7 @@ impl TlsMaterial {
 
     /// The judge of clients.
     pub fn verifier(&self) -> &Arc<ClientVerifier> {
-        &self.verifier
+        self.verifier.verifier()
     }
 
     pub(crate) fn connection_verifier(&self) -> Arc<ConnectionVerifier> {

@@ -24,6 +24,7 @@ use super::path::{Path, Search, Trusted, check_key_cert_sign, leading_to_trust};
 use super::revocation::{CrlError, CrlInfo, Moment, Revocation, RevocationOptions};
 use super::webpki_terms::{ClientPurpose, ours_to_judge, refusal_of};
 use super::{hex, name};
+use crate::identity;
 use crate::reason::Refusal;
 use crate::rfc3339::unix;
 use crate::store::TrustStore;
@@ -58,17 +59,21 @@ pub struct Anchor {
 /// An accepted chain: how long it holds and what it rests on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedChain {
-    /// Earliest notAfter of the leaf and the intermediates of the accepted path, Unix seconds. The anchor's
+    /// Latest notBefore of the leaf and the intermediates of the accepted path, Unix seconds. The anchor's
     /// does not count.
+    pub not_before: i64,
+    /// Earliest notAfter of the same, Unix seconds.
     pub not_after: i64,
     /// The leaf's notBefore, Unix seconds.
     pub leaf_not_before: i64,
     /// The leaf's notAfter, Unix seconds.
     pub leaf_not_after: i64,
+    /// The leaf's subject as its `x509` id has it; empty if it has none.
+    pub subject: Arc<str>,
     /// The leaf's serial number, lower-case hex.
-    pub serial: String,
-    /// SHA-256 of the leaf's DER.
-    pub leaf_sha256: [u8; 32],
+    pub serial: Arc<str>,
+    /// SHA-256 of the leaf's DER, lower-case hex.
+    pub leaf_sha256: Arc<str>,
     /// The trust-store entry that the path ends at; for a pin, the leaf itself.
     pub anchor: Arc<Anchor>,
     /// Whether the leaf itself is in the trust store.
@@ -231,7 +236,7 @@ impl ClientVerifier {
             others.iter().filter_map(|der| Certificate::parse(CertificateDer::from(der.as_ref())).ok()).collect();
         if let Some(entry) = self.pin(leaf) {
             self.check_pin(leaf, &presented, moment)?;
-            return Ok(self.accepted(leaf, Found { entry, not_after: leaf.not_after }));
+            return Ok(self.accepted(leaf, Found { entry, not_before: leaf.not_before, not_after: leaf.not_after }));
         }
         let refused = match self.webpki_path(leaf, &presented, moment) {
             Ok(found) => return Ok(self.accepted(leaf, found)),
@@ -332,12 +337,15 @@ impl ClientVerifier {
         let anchor = Arc::clone(&self.descriptions[found.entry]);
         let leaf_sha256: [u8; 32] = Sha256::digest(leaf.der()).into();
         VerifiedChain {
+            not_before: found.not_before,
             not_after: found.not_after,
             leaf_not_before: leaf.not_before,
             leaf_not_after: leaf.not_after,
-            serial: hex(leaf.serial()),
+            // The subject was parsed, so it can be printed.
+            subject: identity::subject_name(leaf.der()).unwrap_or_default().into(),
+            serial: hex(leaf.serial()).into(),
             pinned: anchor.sha256 == leaf_sha256,
-            leaf_sha256,
+            leaf_sha256: hex(&leaf_sha256).into(),
             anchor,
         }
     }
@@ -352,13 +360,19 @@ impl fmt::Debug for ClientVerifier {
 /// What an accepted path comes to.
 struct Found {
     entry: usize,
+    not_before: i64,
     not_after: i64,
 }
 
 impl Found {
     fn of(path: &Path<'_>) -> Self {
+        let not_before = path.links().map(|(certificate, _)| certificate.not_before).max();
         let not_after = path.links().map(|(certificate, _)| certificate.not_after).min();
-        Self { entry: path.entry, not_after: not_after.unwrap_or(path.leaf.not_after) }
+        Self {
+            entry: path.entry,
+            not_before: not_before.unwrap_or(path.leaf.not_before),
+            not_after: not_after.unwrap_or(path.leaf.not_after),
+        }
     }
 }
 

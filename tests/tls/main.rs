@@ -5,5 +5,6 @@
 mod handshake;
 mod material;
 mod pki;
+mod remembered;
 mod revocation;
 mod verify;

@@ -8,6 +8,7 @@ use rcgen::{
 use rustls_pki_types::UnixTime;
 use zoogate::reason::Refusal;
 use zoogate::store::{TrustStore, TrustedCertificate};
+use zoogate::tls::hex;
 use zoogate::tls::revocation::RevocationOptions;
 use zoogate::tls::verifier::{ClientVerifier, VerifierError};
 
@@ -17,7 +18,7 @@ use crate::pki::{Der, Entity, Openssl, assert_refused, ca, leaf, trust, verifier
 fn a_chain_through_an_intermediate_is_accepted_and_holds_until_its_earliest_end() {
     let root = Entity::root("Root");
     let mut params = ca("Intermediate");
-    params.not_after = date_time_ymd(2035, 1, 1);
+    (params.not_before, params.not_after) = (date_time_ymd(2022, 1, 1), date_time_ymd(2035, 1, 1));
     let intermediate = root.issue(params);
     let alice = intermediate.issue(leaf("alice"));
     let other = Entity::root("Other");
@@ -26,6 +27,8 @@ fn a_chain_through_an_intermediate_is_accepted_and_holds_until_its_earliest_end(
     let verified = verify(&verifier, &[&alice.cert, &intermediate.cert]).unwrap();
 
     assert_eq!(verified.not_after, date_time_ymd(2035, 1, 1).unix_timestamp());
+    assert_eq!(verified.not_before, date_time_ymd(2022, 1, 1).unix_timestamp());
+    assert_eq!(&*verified.subject, "CN=alice,O=Example");
     assert_eq!(verified.leaf_not_after, date_time_ymd(2040, 1, 1).unix_timestamp());
     assert_eq!(verified.leaf_not_before, date_time_ymd(2020, 1, 1).unix_timestamp());
     assert_eq!(verified.anchor.alias.as_deref(), Some("entry1"));
@@ -186,7 +189,7 @@ fn a_version_1_leaf_and_a_version_1_root_are_accepted() {
         assert_eq!(version(&openssl.cert(name)), 1, "{name}");
     }
     let verified = verify(&verifier(&[&openssl.cert("ca")]), &[&alice]).unwrap();
-    assert_eq!(verified.serial, "1234");
+    assert_eq!(&*verified.serial, "1234");
     verify(&verifier(&[&openssl.cert("old")]), &[&openssl.cert("under-old")]).unwrap();
 
     let other = Entity::root("Other");
@@ -230,7 +233,7 @@ fn a_self_signed_ca_certificate_is_a_client_only_when_it_is_pinned() {
     let verifier = verifier(&[&alice.cert]);
     let verified = verify(&verifier, &[&alice.cert]).unwrap();
     assert!(verified.pinned);
-    assert_eq!(verified.anchor.sha256, verified.leaf_sha256);
+    assert_eq!(hex(&verified.anchor.sha256), *verified.leaf_sha256);
     assert_refused(verify(&verifier, &[&bob.cert]), Refusal::UnknownCa, "CN=bob,O=Example (serial");
     assert_refused(verify_at(&verifier, &[&alice.cert], year(2041)), Refusal::Expired, "CN=alice");
 }

@@ -1,0 +1,187 @@
+//! Chains that were accepted, so that a client that comes back, or the next of many that share a certificate, costs no
+//! second search for a path and no signature but its own.
+//!
+//! What is remembered is what [`ClientVerifier::verify`] said and how long nothing but time can change it. It ends
+//! with the verifier: new trust, new CRLs or new options make another one.
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustls_pki_types::{CertificateDer, UnixTime};
+use sha2::{Digest, Sha256};
+
+use super::revocation::CrlInfo;
+use super::verifier::{ClientVerifier, VerifiedChain, VerifyError};
+use crate::rfc3339::unix;
+
+/// Chains that are remembered. All are forgotten when there are more: a client may send one certificate with ever other
+/// useless ones behind it, and gains by that only its own search.
+const MOST: usize = 10_000;
+
+/// A verifier that remembers whom it accepted.
+pub struct RememberingVerifier {
+    verifier: Arc<ClientVerifier>,
+    /// By [`key`].
+    accepted: Mutex<HashMap<[u8; 32], Accepted>>,
+    most: usize,
+}
+
+struct Accepted {
+    chain: VerifiedChain,
+    /// When the verifier says the same, in Unix seconds.
+    holds: RangeInclusive<i64>,
+}
+
+impl RememberingVerifier {
+    /// Remembers nobody yet.
+    pub fn new(verifier: Arc<ClientVerifier>) -> Self {
+        Self { verifier, accepted: Mutex::default(), most: MOST }
+    }
+
+    /// The verifier itself.
+    pub fn verifier(&self) -> &Arc<ClientVerifier> {
+        &self.verifier
+    }
+
+    /// As [`ClientVerifier::verify`].
+    ///
+    /// # Errors
+    /// As [`ClientVerifier::verify`]; they are found anew each time.
+    pub fn verify(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<VerifiedChain, VerifyError> {
+        let (key, seconds) = (key(chain), unix(now));
+        if let Some(known) = self.lock().get(&key).filter(|known| known.holds.contains(&seconds)) {
+            return Ok(known.chain.clone());
+        }
+        let verified = self.verifier.verify(chain, now)?;
+        let holds = holds((verified.not_before, verified.not_after), self.verifier.crls(), seconds);
+        let mut accepted = self.lock();
+        if accepted.len() >= self.most {
+            accepted.clear();
+        }
+        accepted.insert(key, Accepted { chain: verified.clone(), holds });
+        Ok(verified)
+    }
+
+    /// A panic elsewhere can't leave the map half-changed.
+    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 32], Accepted>> {
+        self.accepted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// SHA-256 of the certificates, each behind its length.
+fn key(chain: &[CertificateDer<'_>]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for certificate in chain {
+        hash.update((certificate.len() as u64).to_be_bytes());
+        hash.update(certificate);
+    }
+    hash.finalize().into()
+}
+
+/// The seconds around `now` in which a path holds, and each CRL is in date, overdue or not valid yet as it is now.
+fn holds<'a>(
+    (mut first, mut last): (i64, i64),
+    crls: impl Iterator<Item = &'a CrlInfo>,
+    now: i64,
+) -> RangeInclusive<i64> {
+    for crl in crls {
+        // Each begins to be another at these seconds.
+        for begins in [Some(crl.this_update), crl.next_update.map(|next| next.saturating_add(1))].into_iter().flatten()
+        {
+            if begins <= now {
+                first = first.max(begins);
+            } else {
+                last = last.min(begins - 1);
+            }
+        }
+    }
+    first..=last
+}
+
+#[cfg(test)]
+mod tests {
+    use std::slice::from_ref;
+
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+    use crate::store::{TrustStore, TrustedCertificate};
+    use crate::tls::revocation::RevocationOptions;
+
+    fn certificate() -> CertificateDer<'static> {
+        let params = CertificateParams::new(Vec::new()).unwrap();
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone()
+    }
+
+    /// Trusts this certificate, and remembers at most two chains.
+    fn trusting(certificate: &CertificateDer<'static>) -> RememberingVerifier {
+        let certificates = vec![TrustedCertificate { alias: None, certificate: certificate.clone() }];
+        let verifier = ClientVerifier::new(&TrustStore { certificates }, Vec::new(), RevocationOptions::default());
+        RememberingVerifier { most: 2, ..RememberingVerifier::new(Arc::new(verifier.unwrap())) }
+    }
+
+    #[test]
+    fn the_second_time_the_verifier_is_not_asked() {
+        let client = certificate();
+        let verifier = trusting(&client);
+        let now = UnixTime::now();
+        let first = verifier.verify(from_ref(&client), now).unwrap();
+        verifier.lock().values_mut().for_each(|known| known.chain.subject = "remembered".into());
+        let second = verifier.verify(from_ref(&client), now).unwrap();
+        assert_eq!(second, VerifiedChain { subject: "remembered".into(), ..first });
+        let longer = verifier.verify(&[client.clone(), client.clone()], now).unwrap();
+        assert_ne!(&*longer.subject, "remembered", "another chain");
+    }
+
+    #[test]
+    fn who_was_refused_is_not_remembered_and_the_memory_has_an_end() {
+        let (client, other) = (certificate(), certificate());
+        let verifier = trusting(&client);
+        let now = UnixTime::now();
+        verifier.verify(from_ref(&other), now).unwrap_err();
+        assert!(verifier.lock().is_empty());
+        let remembered = |useless: usize| {
+            let chain = [vec![client.clone()], vec![other.clone(); useless]].concat();
+            verifier.verify(&chain, now).unwrap();
+            verifier.lock().len()
+        };
+        assert_eq!([0, 1, 1, 2, 3, 4].map(remembered), [1, 2, 2, 1, 2, 1]);
+    }
+
+    fn crl(this_update: i64, next_update: Option<i64>) -> CrlInfo {
+        let (issuer, issuer_common_name, number) = Default::default();
+        CrlInfo { issuer, issuer_common_name, number, this_update, next_update, entries: 0 }
+    }
+
+    fn holds_at(now: i64, crls: &[CrlInfo]) -> RangeInclusive<i64> {
+        holds((10, 100), crls.iter(), now)
+    }
+
+    #[test]
+    fn a_verdict_holds_as_long_as_its_path_and_every_crl_is_what_it_was() {
+        assert_eq!(holds_at(50, &[]), 10..=100);
+        assert_eq!(holds_at(50, &[crl(20, Some(60))]), 20..=60, "in date");
+        assert_eq!(holds_at(60, &[crl(20, Some(60))]), 20..=60, "in date for the last time");
+        assert_eq!(holds_at(61, &[crl(20, Some(60))]), 61..=100, "overdue");
+        assert_eq!(holds_at(19, &[crl(20, Some(60))]), 10..=19, "not valid yet");
+        assert_eq!(holds_at(50, &[crl(20, None)]), 20..=100);
+        assert_eq!(holds_at(50, &[crl(20, Some(60)), crl(30, Some(40)), crl(55, Some(i64::MAX))]), 41..=54);
+        assert_eq!(holds_at(50, &[crl(0, Some(1_000))]), 10..=100);
+    }
+
+    #[test]
+    fn chains_of_the_same_bytes_in_other_certificates_are_different() {
+        let der = |bytes: &'static [u8]| CertificateDer::from(bytes);
+        let keys = [
+            key(&[der(b"ab"), der(b"c")]),
+            key(&[der(b"a"), der(b"bc")]),
+            key(&[der(b"abc")]),
+            key(&[der(b"c"), der(b"ab")]),
+            key(&[der(b"abc"), der(b"")]),
+        ];
+        for (index, key) in keys.iter().enumerate() {
+            assert!(!keys[..index].contains(key), "{index}");
+        }
+    }
+}
