@@ -13,6 +13,7 @@ use super::certificate::Certificate;
 use super::name;
 use super::verifier::VerifyError;
 use crate::reason::Refusal;
+use crate::store::TrustStore;
 
 /// Most intermediates on a path.
 const DEPTH: usize = 8;
@@ -46,6 +47,21 @@ pub(crate) struct Trusted {
 }
 
 impl Trusted {
+    /// Reads a trust store. `unusable` is told of the entries that can't be parsed, by their index.
+    pub(crate) fn read(store: &TrustStore, mut unusable: impl FnMut(usize, String)) -> Self {
+        let mut trusted = Self::default();
+        for (index, entry) in store.certificates.iter().enumerate() {
+            match Certificate::parse(entry.certificate.clone()) {
+                Ok(certificate) => {
+                    trusted.by_name.entry(name::canonical(certificate.subject())).or_default().push(index);
+                    trusted.certificates.push(certificate);
+                }
+                Err(reason) => unusable(index, reason),
+            }
+        }
+        trusted
+    }
+
     /// The entries with this canonical subject name.
     pub(crate) fn named(&self, name: &[u8]) -> impl Iterator<Item = (usize, &Certificate<'static>)> {
         let indices = self.by_name.get(name).into_iter().flatten();

@@ -137,7 +137,10 @@ impl ClientVerifier {
     /// Every entry and CRL that can't be used; see [`VerifierError`].
     pub fn new(trust: &TrustStore, crls: Vec<Vec<u8>>, options: RevocationOptions) -> Result<Self, Vec<VerifierError>> {
         let mut problems = Vec::new();
-        let trusted = read_trusted(trust, &mut problems);
+        let trusted = Trusted::read(trust, |index, reason| problems.push(unusable(trust, index, reason)));
+        if trust.certificates.is_empty() {
+            problems.push(VerifierError::Empty);
+        }
         let revocation = Revocation::new(crls, options, &trusted).map_err(|errors| {
             errors.into_iter().map(|(index, error)| VerifierError::Crl { index, error }).collect::<Vec<_>>()
         });
@@ -374,23 +377,6 @@ impl Found {
             not_after: not_after.unwrap_or(path.leaf.not_after),
         }
     }
-}
-
-fn read_trusted(trust: &TrustStore, problems: &mut Vec<VerifierError>) -> Trusted {
-    let mut trusted = Trusted::default();
-    for (index, entry) in trust.certificates.iter().enumerate() {
-        match Certificate::parse(entry.certificate.clone()) {
-            Ok(certificate) => {
-                trusted.by_name.entry(name::canonical(certificate.subject())).or_default().push(index);
-                trusted.certificates.push(certificate);
-            }
-            Err(reason) => problems.push(unusable(trust, index, reason)),
-        }
-    }
-    if trust.certificates.is_empty() {
-        problems.push(VerifierError::Empty);
-    }
-    trusted
 }
 
 fn unusable(trust: &TrustStore, index: usize, reason: String) -> VerifierError {
