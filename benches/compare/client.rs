@@ -1,12 +1,15 @@
 //! ZooKeeper clients over mutual TLS, as cheap as they can be.
 
+use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::ensure;
+use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::crypto::aws_lc_rs::{self, kx_group};
+use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -20,7 +23,15 @@ pub(super) const GET_DATA: i32 = 4;
 /// Makes sessions.
 #[derive(Clone)]
 pub(super) struct Clients {
-    connector: TlsConnector,
+    config: Arc<ClientConfig>,
+    newcomers: Arc<Newcomers>,
+}
+
+/// Issues a certificate of its own to each client.
+struct Newcomers {
+    issuer: Issuer<'static, KeyPair>,
+    key: KeyPair,
+    signing: Arc<dyn SigningKey>,
 }
 
 /// An open session.
@@ -39,31 +50,62 @@ impl Clients {
         if !post_quantum {
             provider.kx_groups = vec![kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1];
         }
+        let provider = Arc::new(provider);
         let chain = CertificateDer::pem_file_iter(directory.join("client.pem"))?.collect::<Result<_, _>>()?;
         let key = PrivateKeyDer::from_pem_file(directory.join("client.key"))?;
-        let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
+        let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
-            .with_client_auth_cert(chain, key)?;
+            .with_client_auth_cert(chain, key.clone_key())?;
         config.resumption = rustls::client::Resumption::disabled();
-        Ok(Self { connector: TlsConnector::from(Arc::new(config)) })
+        let newcomers = Newcomers {
+            issuer: Issuer::new(named("CA"), KeyPair::from_pem(&fs::read_to_string(directory.join("ca.key"))?)?),
+            key: KeyPair::try_from(&key)?,
+            signing: provider.key_provider.load_private_key(key)?,
+        };
+        Ok(Self { config: Arc::new(config), newcomers: Arc::new(newcomers) })
     }
 
-    /// A full handshake and a new session.
+    /// A full handshake and a new session, of a client that always has the same certificate.
     pub(super) async fn open(&self, relay: SocketAddr) -> anyhow::Result<Session> {
-        let tcp = TcpStream::connect(relay).await?;
-        tcp.set_nodelay(true)?;
-        let name = ServerName::try_from("localhost")?;
-        let mut stream = self.connector.connect(name, tcp).await?;
-        let suite = stream.get_ref().1.negotiated_cipher_suite().map(|suite| suite.suite());
-        ensure!(suite == Some(rustls::CipherSuite::TLS13_AES_128_GCM_SHA256), "negotiated {suite:?}");
-        stream.write_all(&connect_request()).await?;
-        stream.flush().await?;
-        let mut session = Session { stream };
-        let response = session.reply(&mut [0; 64]).await?;
-        ensure!(response == 41, "a ConnectResponse of {response} bytes");
-        Ok(session)
+        open(relay, Arc::clone(&self.config)).await
     }
+
+    /// The same, of a client whose certificate nobody has seen before.
+    pub(super) async fn open_new(&self, relay: SocketAddr) -> anyhow::Result<Session> {
+        let Newcomers { issuer, key, signing } = &*self.newcomers;
+        let certificate = named("client").signed_by(key, issuer)?;
+        let certified = CertifiedKey::new(vec![certificate.der().clone()], Arc::clone(signing));
+        let mut config = ClientConfig::clone(&self.config);
+        config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(certified));
+        open(relay, Arc::new(config)).await
+    }
+}
+
+/// As the script has openssl name them; the serial number is random.
+fn named(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::OrganizationName, "Benchmark");
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params
+}
+
+async fn open(relay: SocketAddr, config: Arc<ClientConfig>) -> anyhow::Result<Session> {
+    let tcp = TcpStream::connect(relay).await?;
+    tcp.set_nodelay(true)?;
+    let name = ServerName::try_from("localhost")?;
+    let mut stream = TlsConnector::from(config).connect(name, tcp).await?;
+    let suite = stream.get_ref().1.negotiated_cipher_suite().map(|suite| suite.suite());
+    ensure!(suite == Some(rustls::CipherSuite::TLS13_AES_128_GCM_SHA256), "negotiated {suite:?}");
+    stream.write_all(&connect_request()).await?;
+    stream.flush().await?;
+    let mut session = Session { stream };
+    let response = session.reply(&mut [0; 64]).await?;
+    ensure!(response == 41, "a ConnectResponse of {response} bytes");
+    Ok(session)
 }
 
 impl Session {

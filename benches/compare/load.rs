@@ -21,8 +21,16 @@ pub(super) struct Load {
     pub(super) figure: &'static str,
     pub(super) connections: usize,
     pub(super) count: usize,
-    /// Of each read; without, sessions are opened and closed instead.
-    pub(super) bytes: Option<usize>,
+    pub(super) operation: Operation,
+}
+
+/// What each client does over and over.
+#[derive(Clone, Copy)]
+pub(super) enum Operation {
+    /// Opens a session and closes it; each time with another certificate, or always with the same.
+    Handshake { newcomer: bool },
+    /// Reads so many bytes.
+    Read(usize),
 }
 
 impl Load {
@@ -34,17 +42,20 @@ impl Load {
     async fn run_locally(&self, clients: &Clients, relay: &Relay) -> anyhow::Result<f64> {
         let left = Rc::new(Cell::new(self.count));
         let mut tasks = JoinSet::new();
-        let mut sessions = match self.bytes {
-            Some(_) => open(clients, relay, self.connections).await?,
-            None => Vec::new(),
+        let mut sessions = match self.operation {
+            Operation::Read(_) => open(clients, relay, self.connections).await?,
+            Operation::Handshake { .. } => Vec::new(),
         };
         tokio::time::sleep(SETTLE).await;
         let before = relay.process.cpu()?;
         for _ in 0..self.connections {
             let left = Rc::clone(&left);
-            match (self.bytes, sessions.pop()) {
-                (Some(bytes), Some(session)) => tasks.spawn_local(read(session, bytes, left)),
-                _ => tasks.spawn_local(handshake(clients.clone(), relay.address, left)),
+            match (self.operation, sessions.pop()) {
+                (Operation::Read(bytes), Some(session)) => tasks.spawn_local(read(session, bytes, left)),
+                (operation, _) => {
+                    let newcomer = matches!(operation, Operation::Handshake { newcomer: true });
+                    tasks.spawn_local(handshake(clients.clone(), (relay.address, newcomer), left))
+                }
             };
         }
         let mut open = Vec::new();
@@ -98,11 +109,12 @@ async fn open(clients: &Clients, relay: &Relay, count: usize) -> anyhow::Result<
 
 async fn handshake(
     clients: Clients,
-    relay: std::net::SocketAddr,
+    (relay, newcomer): (std::net::SocketAddr, bool),
     left: Rc<Cell<usize>>,
 ) -> anyhow::Result<Option<Session>> {
     while take(&left) {
-        clients.open(relay).await?.close().await?;
+        let session = if newcomer { clients.open_new(relay).await? } else { clients.open(relay).await? };
+        session.close().await?;
     }
     Ok(None)
 }

@@ -23,7 +23,7 @@ use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use client::Clients;
-use load::Load;
+use load::{Load, Operation};
 use report::Report;
 use target::{Place, Target};
 
@@ -63,6 +63,9 @@ struct RunArguments {
     /// Handshakes per relay and round.
     #[arg(long, default_value_t = 2000)]
     handshakes: usize,
+    /// Handshakes per relay and round, each with a certificate that was not seen before.
+    #[arg(long, default_value_t = 2000)]
+    newcomers: usize,
     /// Reads of 100 bytes per relay and round.
     #[arg(long, default_value_t = 100_000)]
     requests: usize,
@@ -146,9 +149,10 @@ async fn busy_rounds(
         relays.push((target.name(), target.start(&place(arguments, upstream)).await?));
     }
     let loads = [
-        Load { figure: "CPU µs per handshake", connections: 16, count: arguments.handshakes, bytes: None },
-        Load { figure: "CPU µs per request", connections: 64, count: arguments.requests, bytes: Some(100) },
-        Load { figure: "CPU µs per MB", connections: 8, count: arguments.bulk, bytes: Some(1_000_000) },
+        load("CPU µs per handshake", 16, arguments.handshakes, Operation::Handshake { newcomer: false }),
+        load("CPU µs per first handshake", 16, arguments.newcomers, Operation::Handshake { newcomer: true }),
+        load("CPU µs per request", 64, arguments.requests, Operation::Read(100)),
+        load("CPU µs per MB", 8, arguments.bulk, Operation::Read(1_000_000)),
     ];
     // The first round warms up and does not count.
     for round in 0..=arguments.rounds {
@@ -166,6 +170,10 @@ async fn busy_rounds(
         }
     }
     Ok(())
+}
+
+fn load(figure: &'static str, connections: usize, count: usize, operation: Operation) -> Load {
+    Load { figure, connections, count, operation }
 }
 
 fn targets(arguments: &RunArguments) -> Vec<Target> {
