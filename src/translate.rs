@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::credential::{Credential, DigestAlgorithm, IdentitySecrets, decode_user};
+use crate::credential::{Credential, DigestAlgorithm, IdentitySecrets, USER_PREFIX, decode_user};
 use crate::identity::Identity;
 use crate::identity::name::is_x500_name;
 use crate::zk::acl::Id;
@@ -13,6 +13,10 @@ const X509: &str = "x509";
 
 /// What a server shows in place of a hash to whoever may not see it (`ZNodeUtil`, `DigestAuthenticationProvider`).
 const MASKED: &str = "x";
+
+/// What goes between `x509/` and the rest of a user where a client has written an id that would else come back as an
+/// identity. No identity's user has it there.
+const ESCAPE: char = '!';
 
 /// Which `x509` ids of clients stand for an identity. The server refuses all others, as it knows no such scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +48,9 @@ impl Translator {
 
     /// What an id of a client's ACL is to the server; `None` if it is the same.
     pub fn to_server(&self, id: &Id<'_>) -> Option<Id<'static>> {
+        if let Some(text) = digest(id) {
+            return escaped(text).map(|text| Id::owned(Credential::SCHEME, text));
+        }
         if *id.scheme != *X509.as_bytes() {
             return None;
         }
@@ -58,7 +65,11 @@ impl Translator {
 
     /// What an id of the server's ACL is to the client; `None` if it is the same.
     pub fn to_client(&self, id: &Id<'_>) -> Option<Id<'static>> {
-        let (user, hash) = digest(id)?.rsplit_once(':')?;
+        let text = digest(id)?;
+        if let Some(text) = unescaped(text) {
+            return Some(Id::owned(Credential::SCHEME, text));
+        }
+        let (user, hash) = text.rsplit_once(':')?;
         let identity = decode_user(user)?;
         let ours =
             |credential: Credential| credential.acl_id(self.algorithm).strip_prefix(user) == Some(&format!(":{hash}"));
@@ -74,6 +85,20 @@ impl Translator {
 
 fn digest<'a>(id: &'a Id<'_>) -> Option<&'a str> {
     (*id.scheme == *Credential::SCHEME.as_bytes()).then(|| str::from_utf8(&id.id).ok()).flatten()
+}
+
+/// A client's digest id as it must stand on the server, if not as it is: a bare `x` in the place of the hash is how
+/// servers show an identity's id to those who may not see it, and gives nobody any right.
+fn escaped(text: &str) -> Option<String> {
+    let rest = text.strip_prefix(USER_PREFIX)?;
+    let (user, hash) = rest.rsplit_once(':')?;
+    (hash == MASKED || user.starts_with(ESCAPE)).then(|| format!("{USER_PREFIX}{ESCAPE}{rest}"))
+}
+
+/// What [`escaped`] was given.
+fn unescaped(text: &str) -> Option<String> {
+    let rest = text.strip_prefix(USER_PREFIX)?.strip_prefix(ESCAPE)?;
+    Some(format!("{USER_PREFIX}{rest}"))
 }
 
 /// Text as Java writes it: UTF-8, but for characters beyond U+FFFF, which are two encoded surrogates (CESU-8).
@@ -124,6 +149,23 @@ mod tests {
             let there = translator.to_server(&x509(&name)).unwrap();
             prop_assert!(there.id.is_ascii());
             prop_assert_eq!(translator.to_client(&there), Some(Id::owned("x509", name)));
+        }
+
+        #[test]
+        fn every_digest_id_of_a_client_comes_back(user in "x?5?0?9?/?!{0,2}[a-z=,:%!]{0,6}", hash in "x|!|[a-zA-Z=]{0,3}") {
+            let translator = translator(&[NEW]);
+            let written = format!("{user}:{hash}");
+            let written = Id::new(b"digest", written.as_bytes());
+            let stands = translator.to_server(&written).unwrap_or_else(|| written.clone());
+            prop_assert_eq!(translator.to_client(&stands).unwrap_or_else(|| stands.clone()), written.clone());
+            let masked = |id: &Id<'_>| {
+                let (user, _) = str::from_utf8(&id.id).unwrap().split_once(':').unwrap();
+                Id::owned("digest", format!("{user}:x"))
+            };
+            // Only an id with a hash may be shown as an identity where hashes are not shown.
+            let (stands, written) = (masked(&stands), masked(&written));
+            let shown = translator.to_client(&stands).unwrap_or(stands);
+            prop_assert!(shown == written || (hash != "x" && *shown.scheme == *b"x509"), "{:?}", shown);
         }
 
         #[test]
@@ -179,6 +221,23 @@ mod tests {
             Some(Id::owned("x509", "CN=a,O=b".to_owned()))
         );
         assert_eq!(both.to_client(&Id::new(b"digest", b"x509/CN=a%2cO=b:x")), None, "not as we write it");
+    }
+
+    #[test]
+    fn an_id_that_only_looks_like_a_masked_one_stays_what_it_is() {
+        let translator = translator(&[NEW]);
+        for (written, stands) in [
+            ("x509/CN=a:x", "x509/!CN=a:x"),
+            ("x509/!CN=a:x", "x509/!!CN=a:x"),
+            ("x509/!CN=a:hash", "x509/!!CN=a:hash"),
+        ] {
+            let [written, stands] = [written, stands].map(|text| Id::owned("digest", text.to_owned()));
+            assert_eq!(translator.to_server(&written), Some(stands.clone()));
+            assert_eq!(translator.to_client(&stands), Some(written));
+        }
+        for untouched in ["x509/CN=a:hash", "alice:x", "x509/CN=a", "x5090/CN=a:x"] {
+            assert_eq!(translator.to_server(&Id::new(b"digest", untouched.as_bytes())), None, "{untouched}");
+        }
     }
 
     #[test]

@@ -30,6 +30,10 @@ const STRANGERS: &[&str] = &[
 pub(crate) const NAMELESS: &[&str] =
     &["alice", "*", "alice:secret", "CN=a,b", "=a", "spiffe://td/ns", " ", "CN=a,,CN=b", "nickname=al", "C N=a"];
 
+/// Digest ids of nobody that look like those of identities, as a gate keeps or shows them.
+const LOOKALIKES: &[&str] =
+    &["x509/CN=alice%2CO=Acme%2CC=US:x", "x509/!CN=alice%2CO=Acme%2CC=US:x", "x509/!CN=bob:hash", "x509/:x"];
+
 /// Ids that no server takes.
 const INVALID: &[(&str, &str)] = &[
     ("digest", "without-a-hash"),
@@ -251,7 +255,8 @@ impl<'a> Sequence<'a> {
             9..11 => ("x509", self.random.pick(STRANGERS).to_owned()),
             11..14 => ("auth", String::new()),
             14..16 => ("world", "anyone".to_owned()),
-            16..18 => ("digest", OWN[self.random.below(OWN.len())].1.to_owned()),
+            16 => ("digest", OWN[self.random.below(OWN.len())].1.to_owned()),
+            17 => ("digest", self.random.pick(LOOKALIKES).to_owned()),
             18 => ("ip", self.random.pick(&["127.0.0.1", "10.0.0.0/8"]).to_owned()),
             _ => ("sasl", "carol".to_owned()),
         }
