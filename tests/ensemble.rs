@@ -291,28 +291,37 @@ fn records_of_refusal(gate: &Gate, reason: &str) -> f64 {
     gate.metric(&format!("zoogate_sessions_refused_total{{reason=\"{reason}\"}}"))
 }
 
+/// The same attempts as at the gates, at an ensemble that speaks TLS itself and checks the same certificates.
 #[test]
 fn native_tls_lets_anybody_take_over_a_session() {
     let pki = Pki::new();
-    let server = ZooKeeperConfig::new("3.9.5", Factory::Netty).secure(&pki).start();
-    let enter = |who: &Certified| Wire::tls(server.secure_address(), &pki.ca, who).unwrap();
-    let (mut alice, _) = owner(enter(&pki.alice));
-    let mut bob = enter(&pki.bob);
+    let ensemble = Ensemble::native("3.9.5", &pki);
+    let (home, elsewhere) = (&ensemble.servers[0], &ensemble.servers[1]);
+    let enter = |server: &ZooKeeper, who: &Certified| Wire::tls(server.secure_address(), &pki.ca, who).unwrap();
+    let (mut alice, session) = owner(enter(home, &pki.alice));
+    let mut bob = enter(elsewhere, &pki.bob);
     bob.open_new();
+    assert_eq!(bob.request(op::SYNC, &wire::string("/")).unwrap().unwrap().error, 0);
     let id = read_owner(&mut bob);
 
     // A wrong password is refused, and cuts the owner all the same.
-    assert_eq!(attempt(enter(&pki.bob), id, &[0; 16]), expired_answer(&server));
+    assert_eq!(attempt(enter(home, &pki.bob), id, &[0; 16]), expired_answer(home));
     assert_eq!(alice.read_reply().unwrap(), None, "the owner's connection is cut");
+    let mut alice = enter(home, &pki.alice);
+    assert_eq!(alice.open(Some(&session)).unwrap().unwrap().id, id);
 
-    let mut thief = enter(&pki.bob);
+    // The computed one is as good as hers, at any server, whoever's certificate comes with it.
+    let mut thief = enter(elsewhere, &pki.bob);
     let stolen = Session { timeout: 0, id, password: stock_password(id).to_vec(), length: 0 };
     let taken = thief.open(Some(&stolen)).unwrap().unwrap();
     assert_eq!(taken.id, id, "it is bob's now");
     assert!(taken.timeout > 0);
     assert_eq!(thief.request(op::CLOSE_SESSION, &[]).unwrap().unwrap().error, 0);
+    assert_eq!(bob.request(op::SYNC, &wire::string("/")).unwrap().unwrap().error, 0);
     let own = bob.request(op::EXISTS, &wire::path_and_watch("/own", false)).unwrap().unwrap();
     assert_eq!(own.error, -101, "alice's ephemeral znode is gone: NoNode");
+    let after = alice.request(op::EXISTS, &wire::path_and_watch("/watched", false));
+    assert!(!matches!(&after, Ok(Some(reply)) if reply.error == 0), "her session is over: {after:?}");
 }
 
 /// The script of docs/security.md.

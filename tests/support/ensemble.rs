@@ -17,13 +17,20 @@ pub struct Ensemble {
 impl Ensemble {
     /// Three servers without gates, with a leader.
     pub fn plain(version: &str, factory: Factory) -> Self {
+        Self::start(|| ZooKeeperConfig::new(version, factory))
+    }
+
+    /// Three servers that speak TLS themselves, with a leader.
+    pub fn native(version: &str, pki: &Pki) -> Self {
+        Self::start(|| ZooKeeperConfig::new(version, Factory::Netty).secure(pki))
+    }
+
+    fn start(config: impl Fn() -> ZooKeeperConfig) -> Self {
         let quorum = |number: usize| format!("server.{number}={}:{}", free_address(), free_address().port());
         let members: Vec<String> = (1..=3).map(quorum).collect();
         // Long sessions: a machine with other work must not let them expire while a leader is elected.
-        let config = |number: usize| {
-            let config = ZooKeeperConfig::new(version, factory).line("maxSessionTimeout=40000");
-            config.line("maxClientCnxns=0").member(number, &members)
-        };
+        let config =
+            |number: usize| config().line("maxSessionTimeout=40000").line("maxClientCnxns=0").member(number, &members);
         let mut servers: Vec<ZooKeeper> = (1..=3).map(|number| config(number).spawn()).collect();
         servers.iter_mut().for_each(ZooKeeper::wait_until_serving);
         Self { servers, gates: Vec::new() }
