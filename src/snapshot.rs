@@ -25,7 +25,7 @@ use crate::translate::{Names, Translator};
 use grant::{Injection, derive};
 use names::{Admitted, Identified, NameRules};
 
-pub use grant::{Authority, Grant, Packets};
+pub use grant::{Authority, Grant, Packets, Renewal};
 
 /// The largest secret file that is read, in bytes.
 const MAX_SECRET_FILE: u64 = 64 * 1024;

@@ -172,6 +172,77 @@ fn sessions_outlive_the_rotation_of_the_secret() {
     ensemble.finish();
 }
 
+/// By how many ids ZooKeeper knows who is on a connection.
+fn count_of_ids(wire: &mut Wire) -> usize {
+    let created = wire.request(op::CREATE, &wire::create("/ids", wire::CREATOR_ALL, 1)).unwrap().unwrap();
+    assert_eq!(created.error, 0);
+    let ids = wire.acl("/ids");
+    assert!(ids.iter().all(|(perms, id)| *perms == 31 && id.starts_with("digest:x509/CN=alice")), "{ids:?}");
+    let path = [wire::string("/ids"), (-1_i32).to_be_bytes().to_vec()].concat();
+    assert_eq!(wire.request(op::DELETE, &path).unwrap().unwrap().error, 0);
+    ids.len()
+}
+
+/// Asks on and on, until the gate closes the connection between two requests.
+fn use_until_closed(wire: &mut Wire) {
+    let asked = wait_for(|| match wire.request(op::EXISTS, &wire::path_and_watch("/", false)) {
+        Ok(Some(reply)) => {
+            assert_eq!(reply.error, 0);
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            None
+        }
+        Ok(None) | Err(_) => Some(()),
+    });
+    asked.expect("an end of the connection");
+}
+
+#[test]
+fn the_secret_is_rotated_without_a_restart_and_live_clients_come_back_with_all_ids() {
+    let pki = Pki::new();
+    let old = fs::read_to_string(secret_file(&pki)).unwrap();
+    let [new, third] = [(); 2].map(|()| run(&mut zoogate(&["secret"])));
+    let mut ensemble = Ensemble::gated("3.9.5", Factory::Nio, &pki, "reload: { interval: 1s }\n");
+    let (mut wire, mut session) = owner(enter(&ensemble.gates[0], &pki, &pki.alice));
+    assert_eq!(count_of_ids(&mut wire), 1);
+    for (turn, secrets) in [format!("{old}\n{new}"), format!("{new}\n{old}")].iter().enumerate() {
+        fs::write(secret_file(&pki), secrets).unwrap();
+        use_until_closed(&mut wire);
+        let told = wait_for(|| records(&ensemble.gates[turn], "secret_rotated").pop()).expect("a record");
+        assert_eq!(told["session"], format!("{:#x}", session.id));
+        wire = enter(&ensemble.gates[turn + 1], &pki, &pki.alice);
+        let resumed = wire.open(Some(&session)).unwrap().expect("a ConnectResponse");
+        assert_eq!(resumed.id, session.id, "it keeps its session");
+        assert_eq!(resumed.password != session.password, turn == 1, "sealed anew once the new secret is first");
+        session = resumed;
+        assert_eq!(count_of_ids(&mut wire), 2);
+    }
+    // Nobody is closed when the old secret goes, and nobody is lost.
+    let gate = &ensemble.gates[2];
+    let loaded = || gate.metric("zoogate_material_generation{material=\"secret\",of=\"loaded\"}");
+    let before = loaded();
+    fs::write(secret_file(&pki), &new).unwrap();
+    wait_for(|| (loaded() > before).then_some(())).expect("a reload");
+    assert_eq!(count_of_ids(&mut wire), 2, "it keeps what it was given");
+    wire.cut();
+    session = come_back(gate, &pki, &session);
+    // Replaced in one step: who is connected is left alone, and told of.
+    let mut wire = enter(gate, &pki, &pki.alice);
+    session = wire.open(Some(&session)).unwrap().unwrap();
+    fs::write(secret_file(&pki), third).unwrap();
+    for gate in &mut ensemble.gates {
+        gate.expect_log("no longer has the secret");
+    }
+    let gate = &ensemble.gates[2];
+    let warned =
+        || gate.log().into_iter().find(|event| event["message"].to_string().contains("no longer has the secret"));
+    assert_eq!(wait_for(warned).expect("a warning")["connections"], 1);
+    assert_eq!(count_of_ids(&mut wire), 1);
+    wire.cut();
+    let refused = enter(gate, &pki, &pki.alice).open(Some(&session)).unwrap().unwrap();
+    assert_eq!(refused.timeout, 0, "as the warning said");
+    ensemble.finish();
+}
+
 #[test]
 fn a_session_comes_back_to_an_owner_whose_name_was_changed_meanwhile() {
     let pki = Pki::new();

@@ -1,6 +1,8 @@
 //! Which certificate chains have live connections, so that authority ends when it ends: each distinct chain is judged
 //! again on every new snapshot, and once at its notAfter, however many connections it has.
 
+mod verdict;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -11,14 +13,16 @@ use aws_lc_rs::digest::{Context, SHA256};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
+use self::verdict::{Findings, Verdict};
 use super::reminders::{InUse, Reminders, seconds};
 use crate::metrics::{Metrics, RevalidationResult, RevalidationTrigger};
-use crate::reason::{Ending, Refusal};
+use crate::reason::Ending;
 use crate::rfc3339::{unix, utc};
-use crate::snapshot::{Authority, Snapshot};
-use crate::tls::verifier::{VerifiedChain, VerifyError};
+use crate::secret::Secret;
+use crate::snapshot::{Authority, Renewal, Snapshot};
+use crate::tls::verifier::VerifiedChain;
 
 /// The longest time between two looks at the clock, which may be set.
 const LOOK: Duration = Duration::from_secs(30);
@@ -125,17 +129,6 @@ impl Drop for Share {
             }
         }
     }
-}
-
-/// How a chain is judged again.
-enum Verdict {
-    Holds {
-        /// Until when, in Unix seconds.
-        not_after: i64,
-        /// What would keep it from being let in anew.
-        overdue: Option<String>,
-    },
-    Ends(Ending, String),
 }
 
 impl Chains {
@@ -273,32 +266,45 @@ impl Chains {
             let due = live.iter().filter(|(_, live)| all || live.look <= now);
             due.map(|(key, live)| (*key, live.number, Arc::clone(&live.chain), live.authority.clone())).collect()
         };
-        let mut late: Option<(String, usize)> = None;
+        let mut findings = Findings::default();
         for (key, number, chain, authority) in candidates {
-            let mut verdict = verdict(snapshot, &chain, &authority, at);
-            let overdue = match &mut verdict {
-                Verdict::Holds { overdue, .. } => overdue.take(),
-                Verdict::Ends(..) => None,
+            let mut verdict = Verdict::of(snapshot, &chain, &authority, at);
+            let (overdue, renewal) = match &mut verdict {
+                Verdict::Holds { overdue, renewal, .. } => (overdue.take(), *renewal),
+                Verdict::Ends(..) => (None, Renewal::Needless),
             };
-            if let Some((result, connections)) = self.conclude((key, number), verdict, now) {
-                metrics.revalidated(trigger, result, connections);
-                if let Some(detail) = overdue {
-                    late.get_or_insert((detail, 0)).1 += connections;
-                }
+            let Some((result, connections)) = self.conclude((key, number), verdict, now) else { continue };
+            metrics.revalidated(trigger, result, connections);
+            if let Some(detail) = overdue {
+                findings.late(detail, connections);
+            }
+            match renewal {
+                Renewal::Needless => {}
+                Renewal::Due => findings.renewed(connections),
+                Renewal::Stranded => findings.stranded(connections),
             }
         }
-        if let Some((detail, connections)) = late {
-            warn!(connections, detail, "a CRL is overdue: these live connections go on, and new ones are refused");
-        }
+        findings.tell(self.rules.enforce);
     }
 
     /// Draws the consequences for a chain's connections, if it still has any; says what came of it, and for how many.
     fn conclude(&self, entry: (Key, u64), verdict: Verdict, now: i64) -> Option<(RevalidationResult, usize)> {
         let mut lists = self.lock();
         let live = lists.get_mut(&entry.0).filter(|live| live.number == entry.1)?;
+        let result = if self.rules.enforce { RevalidationResult::Closed } else { RevalidationResult::Observed };
         let (ending, detail) = match verdict {
-            Verdict::Holds { not_after, .. } => {
+            Verdict::Holds { not_after, renewal, .. } => {
                 live.ends_at(not_after);
+                if now <= live.last() && renewal == Renewal::Due {
+                    if self.rules.enforce {
+                        live.over.send_if_modified(|over| {
+                            let first = over.is_none();
+                            over.get_or_insert(Ending::SecretRotated);
+                            first
+                        });
+                    }
+                    return Some((result, live.connections));
+                }
                 if now <= live.last() {
                     return Some((RevalidationResult::Kept, live.connections));
                 }
@@ -306,7 +312,6 @@ impl Chains {
             }
             Verdict::Ends(ending, detail) => (ending, detail),
         };
-        let result = if self.rules.enforce { RevalidationResult::Closed } else { RevalidationResult::Observed };
         info!(
             identity = live.bearer.identity.as_str(),
             serial = &*live.bearer.serial,
@@ -352,41 +357,13 @@ impl Chains {
     }
 }
 
-/// Until when a chain holds; or why its bearer would not be let in as who it is.
-fn verdict(snapshot: &Snapshot, chain: &[CertificateDer<'_>], authority: &Authority, at: UnixTime) -> Verdict {
-    let verifier = snapshot.tls.verifier();
-    let (verified, overdue) = match verifier.verify(chain, at) {
-        Ok(verified) => (verified, None),
-        Err(error) if error.refusal == Refusal::RevocationUnknown => match verifier.verify_again(chain, at) {
-            Ok(verified) => (verified, Some(error.to_string())),
-            Err(error) => return ended(&error),
-        },
-        Err(error) => return ended(&error),
-    };
-    match snapshot.identify(chain, &verified.anchor).verdict {
-        Ok(admitted) => match authority.beyond(&snapshot.grant(&admitted).authority()) {
-            None => Verdict::Holds { not_after: verified.not_after, overdue },
-            Some(more) => Verdict::Ends(Ending::NoLongerAdmitted, more),
-        },
-        Err(refused) => Verdict::Ends(Ending::NoLongerAdmitted, refused.to_string()),
-    }
-}
-
-fn ended(error: &VerifyError) -> Verdict {
-    let ending = match error.refusal {
-        Refusal::Expired | Refusal::NotYetValid => Ending::CertificateExpired,
-        Refusal::Revoked | Refusal::RevocationUnknown => Ending::CertificateRevoked,
-        _ => Ending::NoLongerTrusted,
-    };
-    Verdict::Ends(ending, error.to_string())
-}
-
 fn key(chain: &[CertificateDer<'_>], authority: &Authority) -> Key {
     let names = std::iter::once(&authority.identity).chain(&authority.old_names).map(|name| name.as_str().as_bytes());
     let parts = chain.iter().map(|certificate| certificate.as_ref()).chain(names);
     let mut digest = Context::new(&SHA256);
+    let secrets = authority.secrets.iter().flat_map(|secrets| secrets.iter()).map(Secret::expose);
     digest.update(&[authority.superuser.into()]);
-    for part in parts {
+    for part in parts.chain(secrets) {
         digest.update(&(part.len() as u64).to_be_bytes());
         digest.update(part);
     }

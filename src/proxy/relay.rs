@@ -42,6 +42,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Over how long the connections of a certificate are closed when its authority has ended.
 const SPREAD: Duration = Duration::from_secs(5);
 
+/// The same two for who is only to come back with other credentials.
+const UNHURRIED: Duration = Duration::from_secs(20);
+
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH]);
 }
@@ -282,7 +285,8 @@ where
         if ending == Ending::Drained {
             return false;
         }
-        let cut = self.cut.get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
+        let patience = if ending == Ending::SecretRotated { UNHURRIED } else { PATIENCE };
+        let cut = self.cut.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
         cut.as_mut().poll(cx).is_ready()
     }
 
@@ -329,17 +333,24 @@ async fn turn(drain: Drain, over: watch::Receiver<Option<Ending>>) -> Ending {
 
 /// Waits for the end of a client's authority, and then for this connection's turn.
 async fn authority_ended(mut over: watch::Receiver<Option<Ending>>) -> Ending {
-    let ending = loop {
-        if let Some(ending) = *over.borrow_and_update() {
-            break ending;
+    loop {
+        let ending = *over.borrow_and_update();
+        let turn = async {
+            match ending {
+                None => std::future::pending().await,
+                Some(Ending::SecretRotated) => tokio::time::sleep(shutdown::random_part(UNHURRIED)).await,
+                Some(_) => tokio::time::sleep(shutdown::random_part(SPREAD)).await,
+            }
+        };
+        tokio::select! {
+            () = turn => {}
+            // Something that can't wait so long may come between.
+            Ok(()) = over.changed(), if matches!(ending, None | Some(Ending::SecretRotated)) => continue,
         }
-        if over.changed().await.is_err() {
-            // Nobody is left who could say so.
-            std::future::pending::<()>().await;
+        if let Some(ending) = ending {
+            return ending;
         }
-    };
-    tokio::time::sleep(shutdown::random_part(SPREAD)).await;
-    ending
+    }
 }
 
 /// Reads what is there; 0 bytes are the end.

@@ -41,7 +41,7 @@ pub struct Grant {
 }
 
 /// What a client is to ZooKeeper, for as long as its connection lives.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authority {
     /// Who it is.
     pub identity: Identity,
@@ -49,6 +49,20 @@ pub struct Authority {
     pub old_names: Vec<Identity>,
     /// Whether it passes every ACL.
     pub superuser: bool,
+    /// What its credentials are made with and its session is sealed with, if anything is.
+    pub secrets: Option<Arc<IdentitySecrets>>,
+}
+
+/// What a change of the secrets means to a connection that was opened before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// It has all that it would be given now.
+    Needless,
+    /// It lacks credentials, or its session is sealed with a secret that is no longer the first. If it comes back, it is
+    /// put right.
+    Due,
+    /// The secret that its session is sealed with is gone. If it came back, it would lose its session.
+    Stranded,
 }
 
 impl Authority {
@@ -61,6 +75,19 @@ impl Authority {
         match old {
             Some(name) => Some(format!("it is no longer {name} too")),
             None => (self.superuser && !other.superuser).then(|| "it is no longer a superuser".to_owned()),
+        }
+    }
+
+    /// What it means to it that it would now be given another authority.
+    pub fn renewal(&self, now: &Self) -> Renewal {
+        let (Some(held), Some(now)) = (&self.secrets, &now.secrets) else { return Renewal::Needless };
+        let has = |secrets: &IdentitySecrets, one: &Secret| secrets.iter().any(|secret| secret == one);
+        if held.first() == now.first() && now.iter().all(|secret| has(held, secret)) {
+            Renewal::Needless
+        } else if has(now, held.first()) {
+            Renewal::Due
+        } else {
+            Renewal::Stranded
         }
     }
 }
@@ -86,7 +113,8 @@ impl Grant {
             Injection::X509 { superusers, .. } => superusers.contains(identity),
             Injection::None | Injection::Digest { .. } => false,
         };
-        Authority { identity: identity.clone(), old_names: old_names.to_vec(), superuser }
+        let secrets = self.injection.secrets().or(self.binding.as_ref()).cloned();
+        Authority { identity: identity.clone(), old_names: old_names.to_vec(), superuser, secrets }
     }
 
     /// What sessions are bound to their owners with, if they are.
@@ -182,6 +210,31 @@ mod tests {
         let expected = [(identity("new"), true), (identity("old"), false)];
         let expected = expected.map(|(name, superuser)| ("x509", assertion(secrets().first(), &name, superuser, 7)));
         assert_eq!(credentials, expected);
+    }
+
+    #[test]
+    fn a_connection_comes_back_for_what_it_lacks_if_it_keeps_its_session() {
+        const A: &str = "the-first-secret-of-thirty-two-bytes-or-more";
+        const B: &str = "the-second-secret-of-thirty-two-bytes-or-more";
+        const C: &str = "the-third-secret-of-thirty-two-bytes-or-more";
+        let authority = |lines: &[&str]| {
+            let secrets = IdentitySecrets::parse(lines.join("\n").as_bytes()).ok().map(Arc::new);
+            Authority { secrets, ..grant(Injection::None).authority() }
+        };
+        for (held, now, renewal) in [
+            (&[A][..], &[A][..], Renewal::Needless),
+            (&[A, B], &[A], Renewal::Needless),
+            (&[A, B, C], &[A, C, B], Renewal::Needless),
+            (&[A], &[A, B], Renewal::Due),
+            (&[A, B], &[B, A], Renewal::Due),
+            (&[A], &[B, A], Renewal::Due),
+            (&[A, B], &[B], Renewal::Stranded),
+            (&[A], &[B], Renewal::Stranded),
+            (&[A], &[], Renewal::Needless),
+            (&[], &[A], Renewal::Needless),
+        ] {
+            assert_eq!(authority(held).renewal(&authority(now)), renewal, "{held:?} to {now:?}");
+        }
     }
 
     #[test]

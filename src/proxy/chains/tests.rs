@@ -11,7 +11,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::Config;
+use crate::credential::IdentitySecrets;
 use crate::identity::Identity;
+use crate::reason::Refusal;
 
 const HOUR: i64 = 3_600;
 const SERIAL: u64 = 77;
@@ -35,7 +37,12 @@ fn after(seconds: i64) -> SystemTime {
 
 /// Who has this name, and nothing else.
 fn named_only(name: &str) -> Authority {
-    Authority { identity: Identity::new(name.to_owned()).unwrap(), old_names: Vec::new(), superuser: false }
+    Authority {
+        identity: Identity::new(name.to_owned()).unwrap(),
+        old_names: Vec::new(),
+        superuser: false,
+        secrets: None,
+    }
 }
 
 /// A CA, a client that it certified, and the chains of a gate.
@@ -257,6 +264,65 @@ fn who_only_observes_hears_of_each_end_and_closes_nothing() {
     scene.judge(&revoked, Expiry);
     scene.judge(&revoked, Expiry);
     assert_eq!((ending(&share), scene.judged()), (None, [0, 0, 2]));
+}
+
+const OLD: &str = "an-old-secret-of-thirty-two-bytes-or-more";
+const NEW: &str = "a-new-secret-of-thirty-two-bytes-or-more!";
+
+/// A client of a gate that has these secrets, and what such a gate has loaded.
+fn with_secrets(scene: &Scene, secrets: &[&str]) -> (Authority, Arc<Snapshot>) {
+    fs::write(scene.directory.path().join("secret"), secrets.join("\n")).unwrap();
+    let snapshot = scene.snapshot("", "  secret_file: secret\n");
+    let secrets = IdentitySecrets::parse(secrets.join("\n").as_bytes()).unwrap();
+    (Authority { secrets: Some(Arc::new(secrets)), ..named_only("CN=alice") }, snapshot)
+}
+
+#[test]
+fn who_lacks_a_secret_comes_back_for_it_once() {
+    let scene = Scene::new(rules(), HOUR);
+    let (before, _) = with_secrets(&scene, &[OLD]);
+    let share = scene.enter_with(&before);
+    let (after, rotated) = with_secrets(&scene, &[OLD, NEW]);
+    let back = scene.enter_with(&after);
+    let over = share.over();
+    scene.judge(&rotated, Reload);
+    assert_eq!([ending(&share), ending(&back)], [Some(Ending::SecretRotated), None]);
+    assert_eq!((over.has_changed().unwrap(), scene.judged()), (true, [1, 1, 0]));
+    let mut again = share.over();
+    again.borrow_and_update();
+    scene.judge(&rotated, Reload);
+    assert!(!again.has_changed().unwrap(), "its turn is not put off");
+}
+
+#[test]
+fn who_would_lose_its_session_by_coming_back_stays() {
+    let scene = Scene::new(rules(), HOUR);
+    let (before, _) = with_secrets(&scene, &[OLD]);
+    let share = scene.enter_with(&before);
+    let (_, replaced) = with_secrets(&scene, &[NEW]);
+    scene.judge(&replaced, Reload);
+    assert_eq!((ending(&share), scene.judged()), (None, [1, 0, 0]));
+    scene.judge(&with_secrets(&scene, &[NEW, OLD]).1, Reload);
+    assert_eq!(ending(&share), Some(Ending::SecretRotated), "the old one is back");
+}
+
+#[test]
+fn who_is_to_come_back_and_is_revoked_meanwhile_is_revoked() {
+    let scene = Scene::new(rules(), HOUR);
+    let (before, _) = with_secrets(&scene, &[OLD]);
+    let share = scene.enter_with(&before);
+    scene.judge(&with_secrets(&scene, &[NEW, OLD]).1, Reload);
+    scene.judge(&scene.with_crl(HOUR, true, ""), Reload);
+    assert_eq!(ending(&share), Some(Ending::CertificateRevoked));
+}
+
+#[test]
+fn nobody_is_made_to_come_back_where_nothing_is_enforced() {
+    let scene = Scene::new(Revalidation { enforce: false, ..rules() }, HOUR);
+    let (before, _) = with_secrets(&scene, &[OLD]);
+    let share = scene.enter_with(&before);
+    scene.judge(&with_secrets(&scene, &[OLD, NEW]).1, Reload);
+    assert_eq!((ending(&share), scene.judged()), (None, [0, 0, 1]));
 }
 
 #[test]

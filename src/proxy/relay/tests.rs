@@ -177,6 +177,41 @@ async fn a_client_whose_authority_ends_is_cut_if_its_reply_does_not_come() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_is_to_come_back_gets_its_reply_also_when_that_takes_longer() {
+    let mut bench = Bench::start(0);
+    bench.client.write_all(&request(1)).await.unwrap();
+    assert_eq!(read(&mut bench.server, 14).await, request(1));
+    let begun = Instant::now();
+    bench.over.send_replace(Some(Ending::SecretRotated));
+    while bench.metrics.connections(ConnectionState::Draining) == 0 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(begun.elapsed() <= UNHURRIED, "{:?}", begun.elapsed());
+    tokio::time::sleep(UNHURRIED - PATIENCE).await;
+    bench.server.write_all(&reply(1)).await.unwrap();
+    assert_eq!(read(&mut bench.client, 20).await, reply(1));
+    assert_eq!(bench.ending().await, Ending::SecretRotated);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_to_come_back_ends_soon_when_its_authority_ends_meanwhile() {
+    let mut took = Vec::new();
+    for _ in 0..20 {
+        let bench = Bench::start(0);
+        bench.over.send_replace(Some(Ending::SecretRotated));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let begun = Instant::now();
+        bench.over.send_replace(Some(Ending::CertificateRevoked));
+        match bench.ending.await.unwrap() {
+            Ending::CertificateRevoked => took.push(begun.elapsed()),
+            // Its turn came within the millisecond.
+            ending => assert_eq!(ending, Ending::SecretRotated),
+        }
+    }
+    assert!(took.len() > 10 && took.iter().all(|took| *took <= SPREAD), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_flood_is_read_no_faster_than_it_is_answered() {
     let Bench { client, mut server, ending, .. } = Bench::start(0);
     let flood: Vec<u8> = (0..30_000).flat_map(request).collect();
