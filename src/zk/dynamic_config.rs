@@ -1,5 +1,5 @@
 //! The addresses that an ensemble tells its clients: `server.N` lines of `/zookeeper/config`
-//! (`QuorumPeer.QuorumServer`, 3.5 to 3.9).
+//! (`QuorumPeer.QuorumServer`, 3.5 to 3.10).
 //!
 //! `server.1=zk1:2888:3888:participant;127.0.0.1:2181` has a quorum part, in which several addresses may stand
 //! side by side (`zk1:2888:3888|zk1b:2888:3888`), and behind the first semicolon a client part: `2181`,
@@ -88,7 +88,11 @@ impl Advertise {
         };
         let escaped = before.contains("\\:") || client.contains("\\:");
         let address = if escaped { address.replace(':', "\\:") } else { address };
-        (address != client).then(|| format!("{before};{address}{rest}"))
+        let (semicolon, secure, rest) = split_secure(rest);
+        // What a server calls its TLS port is left, unless nobody elsewhere can use it: the gate speaks TLS too.
+        let of_no_use = split_client(secure).is_some_and(|(host, _)| host.as_deref().is_some_and(is_loopback));
+        let secure = if of_no_use { &address } else { secure };
+        (address != client || of_no_use).then(|| format!("{before};{address}{semicolon}{secure}{rest}"))
     }
 }
 
@@ -99,6 +103,14 @@ fn split_client(part: &str) -> Option<(Option<String>, u16)> {
         Some((host, port)) => Some((Some(host.to_owned()), port.parse().ok()?)),
         None => Some((None, part.parse().ok()?)),
     }
+}
+
+/// The semicolon in front of the part of the TLS port, that part, and what is behind it.
+fn split_secure(rest: &str) -> (&str, &str, &str) {
+    let (semicolon, behind) = rest.split_at(usize::from(rest.starts_with(';')));
+    let end = behind.find(|c: char| c == ';' || c.is_whitespace()).unwrap_or(behind.len());
+    let (secure, rest) = behind.split_at(if semicolon.is_empty() { 0 } else { end });
+    (semicolon, secure, rest)
 }
 
 /// The host of the first address of a quorum part, in brackets if it stands in brackets there.
@@ -142,7 +154,12 @@ mod tests {
                 "server.4=a:2888:3888|b:2888:3888:participant;127.0.0.7:1",
                 "server.4=a:2888:3888|b:2888:3888:participant;a:2281",
             ),
-            ("server.5=a:1:2;127.0.0.1:2181;127.0.0.1:2182", "server.5=a:1:2;a:2281;127.0.0.1:2182"),
+            ("server.5=a:1:2;127.0.0.1:2181;10.0.0.5:2182", "server.5=a:1:2;a:2281;10.0.0.5:2182"),
+            ("server.5=a:1:2;127.0.0.1:2181;2182 ", "server.5=a:1:2;a:2281;2182 "),
+            ("server.5=a:1:2;127.0.0.1:2181;127.0.0.1:2182\n", "server.5=a:1:2;a:2281;a:2281\n"),
+            ("server.5=a\\:1\\:2;[\\:\\:1]\\:2181;[\\:\\:1]\\:2182", "server.5=a\\:1\\:2;a\\:2281;a\\:2281"),
+            ("server.5=a:1:2;127.0.0.1:2181;", "server.5=a:1:2;a:2281;"),
+            ("server.5=a:1:2;127.0.0.1:2181;;x", "server.5=a:1:2;a:2281;;x"),
             ("server.6=a\\:1\\:2\\:participant;127.0.0.1\\:2181", "server.6=a\\:1\\:2\\:participant;a\\:2281"),
             ("server.7 = a:1:2;[::ffff:127.0.0.1]:2181  ", "server.7 = a:1:2;a:2281  "),
             ("server.9=a:1:2;127.0.0.1:2181", "server.9=a:1:2;zk9.example.com:443"),
