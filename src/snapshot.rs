@@ -155,7 +155,13 @@ impl Snapshot {
     pub fn warnings(&self, now: i64) -> Vec<String> {
         let overdue = self.crl_files().filter(|(crl, _)| !crl.is_in_date(now));
         let overdue = overdue.map(|(crl, path)| format!("tls.crls: {path}: {}", crl.out_of_date()));
-        self.tls.warnings().iter().cloned().chain(overdue).collect()
+        self.lasting_warnings().into_iter().chain(overdue).collect()
+    }
+
+    /// Those of them that time alone does not end.
+    pub fn lasting_warnings(&self) -> Vec<String> {
+        let names = self.judge.rules.names.warnings(self.judge.verifier.trusted().count());
+        self.tls.warnings().iter().cloned().chain(names).collect()
     }
 
     /// Whether new clients are refused whose issuer has no CRL in date.

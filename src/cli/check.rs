@@ -30,7 +30,7 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
         Ok(snapshot) => snapshot,
         Err(problems) => return files::complain_in(path, &problems),
     };
-    warn(snapshot.tls.warnings());
+    warn(&snapshot.lasting_warnings());
     warn(&overdue_crls(&config, &snapshot, now));
     let exit = print(&format!("{}: ok\n{}", path.display(), summary(&config, &snapshot)), Exit::Ok);
     if exit != Exit::Ok || !args.upstream {

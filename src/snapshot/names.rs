@@ -168,6 +168,25 @@ impl NameRules {
         problems
     }
 
+    /// What the old names open that the rules for new ones keep apart, for the log.
+    pub(super) fn warnings(&self, trusted: usize) -> Vec<String> {
+        let is_bound = |mapping: &Mapping| mapping.rules().iter().any(|rule| !rule.issuers().is_empty());
+        if trusted < 2 || !self.mapping.as_ref().is_some_and(is_bound) {
+            return Vec::new();
+        }
+        let is_open = |mapping: &Mapping| mapping.rules().iter().any(|rule| rule.issuers().is_empty());
+        let open = self.also_inject.iter().enumerate().filter(|(_, old)| old.mapping.as_ref().is_none_or(is_open));
+        let warning = |(index, _): (usize, &OldName)| {
+            format!(
+                "identity.also_inject: item {} gives an old name to whoever has it from any CA of tls.trust_store, while \
+                 identity.mapping binds rules to issuers; if those CAs are different parties, bind it too: \
+                 `{{ from: subject, mapping: [{{ rule: DEFAULT, issuers: [ALIAS] }}] }}`",
+                index + 1
+            )
+        };
+        open.map(warning).collect()
+    }
+
     fn decide(
         &self,
         name: &Identity,

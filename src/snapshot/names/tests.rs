@@ -178,3 +178,24 @@ fn an_issuer_that_the_trust_store_does_not_have_once_is_a_problem() {
     let nameless = rules.check_issuers(&[&anchor(None, 1)]);
     assert!(nameless[0].message.ends_with("it has entries without aliases, to be named by SHA-256"), "{}", nameless[0]);
 }
+
+#[test]
+fn old_names_that_are_not_bound_where_new_ones_are_make_a_warning() {
+    const BOUND: &str = "mapping: [ { rule: DEFAULT, issuers: [ ca ] }, DEFAULT ]";
+    let warned = |identity: &str, trusted: usize| {
+        let warnings = rules(identity).warnings(trusted);
+        warnings.iter().map(|warning| warning.split(" gives").next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let open = format!(
+        "{BOUND}, also_inject: [ {{ from: subject, mapping: [ {{ rule: DEFAULT, issuers: [ ca ] }} ] }}, unmapped ]"
+    );
+    assert_eq!(warned(&open, 2), ["identity.also_inject: item 2"]);
+    assert_eq!(warned(&open, 1), [""; 0], "there is one party");
+    let partly = format!(
+        "{BOUND}, also_inject: [ {{ from: subject, mapping: [ {{ rule: DEFAULT, issuers: [ ca ] }}, DEFAULT ] }} ]"
+    );
+    assert_eq!(warned(&partly, 2), ["identity.also_inject: item 1"]);
+    for quiet in ["mapping: [ DEFAULT ], also_inject: [ unmapped ]", BOUND, "also_inject: [ common_name ]"] {
+        assert_eq!(warned(quiet, 2), [""; 0], "{quiet}");
+    }
+}
