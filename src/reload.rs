@@ -270,9 +270,6 @@ impl Reloader {
             self.metrics.material_loaded(*material);
             self.metrics.reload_counted(*material, ReloadResult::Ok);
         }
-        if changed.contains(&Material::Secret) {
-            info!("live connections keep what they were given by the secret before, until they connect again");
-        }
         (self.loaded, self.config, self.trouble) = (contents, config, None);
         self.succeeded();
         self.report.send_modify(|report| {

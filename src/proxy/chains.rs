@@ -89,6 +89,25 @@ impl Live {
         self.look_at_the_end();
     }
 
+    /// Whether the authority of its connections has ended.
+    fn is_over(&self) -> bool {
+        self.over.borrow().is_some_and(|ending| ending != Ending::SecretRotated)
+    }
+
+    /// Tells its connections to come back, or that they need not any more; whether that is news to them.
+    fn come_back(&self, wanted: bool) -> bool {
+        self.over.send_if_modified(|over| {
+            let news = match over {
+                None => wanted,
+                Some(ending) => *ending == Ending::SecretRotated && !wanted,
+            };
+            if news {
+                *over = wanted.then_some(Ending::SecretRotated);
+            }
+            news
+        })
+    }
+
     /// Sets the time to judge it to its end.
     fn look_at_the_end(&mut self) {
         self.look = self.last().saturating_add(1);
@@ -161,7 +180,7 @@ impl Chains {
         let mut live = self.lock();
         let entry = match live.entry(key) {
             Entry::Occupied(mut entry) => {
-                if entry.get().over.borrow().is_some() {
+                if entry.get().is_over() {
                     // Those connections are about to end; this one was judged later than they.
                     entry.insert(self.fresh(chain, (bearer, authority.clone()), now));
                 }
@@ -269,44 +288,31 @@ impl Chains {
         let mut findings = Findings::default();
         for (key, number, chain, authority) in candidates {
             let mut verdict = Verdict::of(snapshot, &chain, &authority, at);
-            let (overdue, renewal) = match &mut verdict {
-                Verdict::Holds { overdue, renewal, .. } => (overdue.take(), *renewal),
-                Verdict::Ends(..) => (None, Renewal::Needless),
+            let overdue = match &mut verdict {
+                Verdict::Holds { overdue, .. } => overdue.take(),
+                Verdict::Ends(..) => None,
             };
-            let Some((result, connections)) = self.conclude((key, number), verdict, now) else { continue };
+            let Some((result, connections, renewal)) = self.conclude((key, number), verdict, now) else { continue };
             metrics.revalidated(trigger, result, connections);
-            if let Some(detail) = overdue {
-                findings.late(detail, connections);
-            }
-            match renewal {
-                Renewal::Needless => {}
-                Renewal::Due => findings.renewed(connections),
-                Renewal::Stranded => findings.stranded(connections),
-            }
+            findings.note(connections, overdue, renewal);
         }
         findings.tell(self.rules.enforce);
     }
 
-    /// Draws the consequences for a chain's connections, if it still has any; says what came of it, and for how many.
-    fn conclude(&self, entry: (Key, u64), verdict: Verdict, now: i64) -> Option<(RevalidationResult, usize)> {
+    /// Draws the consequences for a chain's connections, if it still has any and they have not been told already; says
+    /// what came of it, for how many, and what a change of the secrets means to them.
+    fn conclude(&self, entry: (Key, u64), verdict: Verdict, now: i64) -> Option<(RevalidationResult, usize, Renewal)> {
         let mut lists = self.lock();
         let live = lists.get_mut(&entry.0).filter(|live| live.number == entry.1)?;
         let result = if self.rules.enforce { RevalidationResult::Closed } else { RevalidationResult::Observed };
         let (ending, detail) = match verdict {
             Verdict::Holds { not_after, renewal, .. } => {
                 live.ends_at(not_after);
-                if now <= live.last() && renewal == Renewal::Due {
-                    if self.rules.enforce {
-                        live.over.send_if_modified(|over| {
-                            let first = over.is_none();
-                            over.get_or_insert(Ending::SecretRotated);
-                            first
-                        });
-                    }
-                    return Some((result, live.connections));
-                }
                 if now <= live.last() {
-                    return Some((RevalidationResult::Kept, live.connections));
+                    let due = renewal == Renewal::Due;
+                    let told = !live.come_back(due && self.rules.enforce) && self.rules.enforce;
+                    let result = if due { result } else { RevalidationResult::Kept };
+                    return (!due || !told).then_some((result, live.connections, renewal));
                 }
                 (Ending::CertificateExpired, format!("it ends at {}, and tls.expiry_margin is over", utc(not_after)))
             }
@@ -329,7 +335,7 @@ impl Chains {
             // Not again for its time alone.
             live.look = i64::MAX;
         }
-        Some((result, live.connections))
+        Some((result, live.connections, Renewal::Needless))
     }
 
     /// Names those in the log whose certificate ends soon.

@@ -42,7 +42,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Over how long the connections of a certificate are closed when its authority has ended.
 const SPREAD: Duration = Duration::from_secs(5);
 
-/// The same two for who is only to come back with other credentials.
+/// The same for who is only to come back with other credentials; for a reply it may wait as long as it takes.
 const UNHURRIED: Duration = Duration::from_secs(20);
 
 thread_local! {
@@ -135,9 +135,9 @@ where
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
-        if let Some(ending) = self.stop.poll(cx) {
-            self.record.enter(ConnectionState::Draining);
-            self.turn.get_or_insert(ending);
+        if let Some(turn) = self.stop.poll(cx) {
+            self.record.enter(if turn.is_some() { ConnectionState::Draining } else { ConnectionState::Established });
+            self.turn = turn;
         }
         loop {
             let congested = self.judge.congested();
@@ -280,13 +280,13 @@ where
         }))
     }
 
-    /// Whether a client whose authority has ended has had its time. A drain has an end of its own.
+    /// Whether a client whose authority has ended has had its time. A drain has an end of its own, and nothing is the
+    /// matter with who is to come back.
     fn poll_cut(&mut self, cx: &mut Context<'_>, ending: Ending) -> bool {
-        if ending == Ending::Drained {
+        if matches!(ending, Ending::Drained | Ending::SecretRotated) {
             return false;
         }
-        let patience = if ending == Ending::SecretRotated { UNHURRIED } else { PATIENCE };
-        let cut = self.cut.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        let cut = self.cut.get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
         cut.as_mut().poll(cx).is_ready()
     }
 
@@ -299,7 +299,7 @@ where
 struct Stopping {
     drain: Drain,
     over: watch::Receiver<Option<Ending>>,
-    turn: Option<Pin<Box<dyn Future<Output = Ending> + Send>>>,
+    turn: Option<Pin<Box<dyn Future<Output = Option<Ending>> + Send>>>,
     /// Whether `turn` has seen the task's waker. Before anything happens it isn't polled again: each poll takes
     /// locks that connections share.
     armed: bool,
@@ -307,27 +307,47 @@ struct Stopping {
 
 impl Stopping {
     fn new(drain: Drain, over: watch::Receiver<Option<Ending>>) -> Self {
-        let turn = turn(drain.clone(), over.clone());
+        let turn = turn(drain.clone(), over.clone(), None);
         Self { turn: Some(Box::pin(turn)), armed: false, drain, over }
     }
 
-    /// Why this connection is to end, once it is its turn.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Option<Ending> {
-        let turn = self.turn.as_mut()?;
-        if self.armed && !self.drain.is_closing() && !self.over.has_changed().unwrap_or(true) {
-            return None;
+    /// Why this connection is to end, once it is its turn; then `None` if it need not end any more.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Option<Option<Ending>> {
+        let mut said = None;
+        while let Some(turn) = self.turn.as_mut() {
+            if self.armed && !self.drain.is_closing() && !self.over.has_changed().unwrap_or(true) {
+                break;
+            }
+            self.armed = true;
+            let Poll::Ready(ending) = turn.as_mut().poll(cx) else { break };
+            said = Some(ending);
+            let goes_on = matches!(ending, None | Some(Ending::SecretRotated));
+            let next = || Box::pin(self::turn(self.drain.clone(), self.over.clone(), ending)) as Pin<Box<_>>;
+            self.turn = goes_on.then(next);
         }
-        self.armed = true;
-        let Poll::Ready(ending) = turn.as_mut().poll(cx) else { return None };
-        self.turn = None;
-        Some(ending)
+        said
     }
 }
 
-async fn turn(drain: Drain, over: watch::Receiver<Option<Ending>>) -> Ending {
+/// Waits until this connection is to end for another reason than `before`, or for none.
+async fn turn(drain: Drain, mut over: watch::Receiver<Option<Ending>>, before: Option<Ending>) -> Option<Ending> {
+    let changed = async {
+        match before {
+            None => Some(authority_ended(over).await),
+            // Its turn has come: what is more urgent does not wait for another.
+            Some(before) => {
+                let changed = over.wait_for(|ending| *ending != Some(before)).await.map(|ending| *ending);
+                match changed {
+                    Ok(ending) => ending,
+                    // Nobody is left who could say so.
+                    Err(_) => std::future::pending().await,
+                }
+            }
+        }
+    };
     tokio::select! {
-        () = drain.turn() => Ending::Drained,
-        ending = authority_ended(over) => ending,
+        () = drain.turn() => Some(Ending::Drained),
+        ending = changed => ending,
     }
 }
 
@@ -344,7 +364,7 @@ async fn authority_ended(mut over: watch::Receiver<Option<Ending>>) -> Ending {
         };
         tokio::select! {
             () = turn => {}
-            // Something that can't wait so long may come between.
+            // Something that can't wait so long may come between, or the need may pass.
             Ok(()) = over.changed(), if matches!(ending, None | Some(Ending::SecretRotated)) => continue,
         }
         if let Some(ending) = ending {

@@ -167,7 +167,9 @@ pub(crate) async fn open(
         if response.timeout() <= 0 {
             return Err(OpenError::Expired);
         }
-        Ok(Session { id: response.session_id(), timeout: response.timeout(), resumed: request.session_id() != 0 })
+        // ClickHouse Keeper resumes none, and gives a new one.
+        let resumed = request.session_id() != 0 && response.session_id() == request.session_id();
+        Ok(Session { id: response.session_id(), timeout: response.timeout(), resumed })
     };
     match negotiated.await {
         Ok(session) => Ok(Open { client, upstream, injected, translator: grant.translator(), share, session }),

@@ -49,8 +49,11 @@ pub struct Authority {
     pub old_names: Vec<Identity>,
     /// Whether it passes every ACL.
     pub superuser: bool,
-    /// What its credentials are made with and its session is sealed with, if anything is.
+    /// What its credentials are made with and its session is sealed with, if anything of it depends on a secret that is
+    /// still looked at.
     pub secrets: Option<Arc<IdentitySecrets>>,
+    /// Whether it has a credential of each secret; else the first alone counts.
+    pub of_each: bool,
 }
 
 /// What a change of the secrets means to a connection that was opened before.
@@ -61,7 +64,7 @@ pub enum Renewal {
     /// It lacks credentials, or its session is sealed with a secret that is no longer the first. If it comes back, it is
     /// put right.
     Due,
-    /// The secret that its session is sealed with is gone. If it came back, it would lose its session.
+    /// The secret that its session is sealed with is gone. If it came back, it would lose the session, or have other ids.
     Stranded,
 }
 
@@ -82,12 +85,13 @@ impl Authority {
     pub fn renewal(&self, now: &Self) -> Renewal {
         let (Some(held), Some(now)) = (&self.secrets, &now.secrets) else { return Renewal::Needless };
         let has = |secrets: &IdentitySecrets, one: &Secret| secrets.iter().any(|secret| secret == one);
-        if held.first() == now.first() && now.iter().all(|secret| has(held, secret)) {
-            Renewal::Needless
-        } else if has(now, held.first()) {
+        let lacks_some = self.of_each && !now.iter().all(|secret| has(held, secret));
+        if !has(now, held.first()) {
+            Renewal::Stranded
+        } else if held.first() != now.first() || lacks_some {
             Renewal::Due
         } else {
-            Renewal::Stranded
+            Renewal::Needless
         }
     }
 }
@@ -113,8 +117,13 @@ impl Grant {
             Injection::X509 { superusers, .. } => superusers.contains(identity),
             Injection::None | Injection::Digest { .. } => false,
         };
-        let secrets = self.injection.secrets().or(self.binding.as_ref()).cloned();
-        Authority { identity: identity.clone(), old_names: old_names.to_vec(), superuser, secrets }
+        let (secrets, of_each) = match &self.injection {
+            Injection::Digest { secrets, .. } => (Some(secrets), true),
+            // An assertion has done its work when the session is open.
+            Injection::None | Injection::X509 { .. } => (self.binding.as_ref(), false),
+        };
+        let (old_names, secrets) = (old_names.to_vec(), secrets.cloned());
+        Authority { identity: identity.clone(), old_names, superuser, secrets, of_each }
     }
 
     /// What sessions are bound to their owners with, if they are.
@@ -217,24 +226,42 @@ mod tests {
         const A: &str = "the-first-secret-of-thirty-two-bytes-or-more";
         const B: &str = "the-second-secret-of-thirty-two-bytes-or-more";
         const C: &str = "the-third-secret-of-thirty-two-bytes-or-more";
-        let authority = |lines: &[&str]| {
+        let authority = |lines: &[&str], of_each: bool| {
             let secrets = IdentitySecrets::parse(lines.join("\n").as_bytes()).ok().map(Arc::new);
-            Authority { secrets, ..grant(Injection::None).authority() }
+            Authority { secrets, of_each, ..grant(Injection::None).authority() }
         };
-        for (held, now, renewal) in [
-            (&[A][..], &[A][..], Renewal::Needless),
-            (&[A, B], &[A], Renewal::Needless),
-            (&[A, B, C], &[A, C, B], Renewal::Needless),
-            (&[A], &[A, B], Renewal::Due),
-            (&[A, B], &[B, A], Renewal::Due),
-            (&[A], &[B, A], Renewal::Due),
-            (&[A, B], &[B], Renewal::Stranded),
-            (&[A], &[B], Renewal::Stranded),
-            (&[A], &[], Renewal::Needless),
-            (&[], &[A], Renewal::Needless),
+        use Renewal::*;
+        for (held, now, of_each, of_the_first) in [
+            (&[A][..], &[A][..], Needless, Needless),
+            (&[A, B], &[A], Needless, Needless),
+            (&[A, B, C], &[A, C, B], Needless, Needless),
+            (&[A], &[A, B], Due, Needless),
+            (&[A, B], &[B, A], Due, Due),
+            (&[A], &[B, A], Due, Due),
+            (&[A, B], &[B], Stranded, Stranded),
+            (&[A], &[B], Stranded, Stranded),
+            (&[A], &[], Needless, Needless),
+            (&[], &[A], Needless, Needless),
         ] {
-            assert_eq!(authority(held).renewal(&authority(now)), renewal, "{held:?} to {now:?}");
+            for (each, renewal) in [(true, of_each), (false, of_the_first)] {
+                let found = authority(held, each).renewal(&authority(now, each));
+                assert_eq!(found, renewal, "{held:?} to {now:?}, of each: {each}");
+            }
         }
+    }
+
+    #[test]
+    fn only_what_is_looked_at_again_depends_on_the_secrets() {
+        let digest = || Injection::Digest { secrets: secrets(), algorithm: DigestAlgorithm::Sha1 };
+        let x509 = || Injection::X509 { secrets: secrets(), superusers: Vec::new() };
+        let depends = |injection: Injection, bound: bool| {
+            let binding = bound.then(secrets);
+            let authority = Grant { binding, ..grant(injection) }.authority();
+            (authority.secrets.is_some(), authority.of_each)
+        };
+        assert_eq!([depends(digest(), true), depends(digest(), false)], [(true, true); 2]);
+        assert_eq!([depends(x509(), true), depends(x509(), false)], [(true, false), (false, false)]);
+        assert_eq!([depends(Injection::None, true), depends(Injection::None, false)], [(true, false), (false, false)]);
     }
 
     #[test]

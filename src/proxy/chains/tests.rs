@@ -42,6 +42,7 @@ fn named_only(name: &str) -> Authority {
         old_names: Vec::new(),
         superuser: false,
         secrets: None,
+        of_each: false,
     }
 }
 
@@ -274,7 +275,7 @@ fn with_secrets(scene: &Scene, secrets: &[&str]) -> (Authority, Arc<Snapshot>) {
     fs::write(scene.directory.path().join("secret"), secrets.join("\n")).unwrap();
     let snapshot = scene.snapshot("", "  secret_file: secret\n");
     let secrets = IdentitySecrets::parse(secrets.join("\n").as_bytes()).unwrap();
-    (Authority { secrets: Some(Arc::new(secrets)), ..named_only("CN=alice") }, snapshot)
+    (Authority { secrets: Some(Arc::new(secrets)), of_each: true, ..named_only("CN=alice") }, snapshot)
 }
 
 #[test]
@@ -314,6 +315,61 @@ fn who_is_to_come_back_and_is_revoked_meanwhile_is_revoked() {
     scene.judge(&with_secrets(&scene, &[NEW, OLD]).1, Reload);
     scene.judge(&scene.with_crl(HOUR, true, ""), Reload);
     assert_eq!(ending(&share), Some(Ending::CertificateRevoked));
+}
+
+#[test]
+fn who_would_be_refused_for_an_overdue_crl_is_not_sent_away_to_come_back() {
+    let scene = Scene::new(rules(), 10 * HOUR);
+    let (before, _) = with_secrets(&scene, &[OLD]);
+    let share = scene.enter_with(&before);
+    with_secrets(&scene, &[OLD, NEW]);
+    let rotated = scene.with_crl(HOUR, false, "  secret_file: secret\n");
+    pass(2 * HOUR);
+    scene.judge(&rotated, Reload);
+    assert_eq!((ending(&share), scene.judged()), (None, [1, 0, 0]));
+    scene.judge(&scene.with_crl(4 * HOUR, false, "  secret_file: secret\n"), Reload);
+    assert_eq!(ending(&share), Some(Ending::SecretRotated), "the CRL is there");
+}
+
+#[test]
+fn what_was_asked_of_a_connection_is_withdrawn_when_it_would_be_wrong_or_needless() {
+    for after in [&[NEW][..], &[OLD]] {
+        let scene = Scene::new(rules(), HOUR);
+        let (before, _) = with_secrets(&scene, &[OLD]);
+        let share = scene.enter_with(&before);
+        scene.judge(&with_secrets(&scene, &[NEW, OLD]).1, Reload);
+        assert_eq!(ending(&share), Some(Ending::SecretRotated));
+        scene.judge(&with_secrets(&scene, after).1, Reload);
+        assert_eq!((ending(&share), scene.judged()), (None, [1, 1, 0]), "{after:?}");
+    }
+}
+
+#[test]
+fn who_is_to_come_back_is_told_and_counted_once_and_shares_what_comes_then() {
+    let scene = Scene::new(rules(), HOUR);
+    let (before, _) = with_secrets(&scene, &[OLD]);
+    let share = scene.enter_with(&before);
+    let (_, rotated) = with_secrets(&scene, &[OLD, NEW]);
+    scene.judge(&rotated, Reload);
+    let late = scene.enter_with(&before);
+    scene.judge(&rotated, Reload);
+    assert_eq!(scene.judged(), [0, 1, 0]);
+    scene.judge(&scene.with_crl(HOUR, true, ""), Reload);
+    assert_eq!([ending(&share), ending(&late)], [Some(Ending::CertificateRevoked); 2]);
+    scene.judge(&rotated, Reload);
+    assert_eq!(ending(&share), Some(Ending::CertificateRevoked), "that is not taken back");
+}
+
+#[test]
+fn who_has_expired_is_told_that_and_nothing_of_secrets() {
+    let scene = Scene::new(rules(), HOUR);
+    let (before, _) = with_secrets(&scene, &[OLD]);
+    let margin = Revalidation { margin: Duration::from_secs(600), ..rules() };
+    let scene = Scene { chains: Arc::new(Chains { clock, ..Chains::new(margin) }), ..scene };
+    let share = scene.enter_with(&before);
+    pass(HOUR - 60);
+    scene.judge(&with_secrets(&scene, &[OLD, NEW]).1, Reload);
+    assert_eq!(ending(&share), Some(Ending::CertificateExpired));
 }
 
 #[test]

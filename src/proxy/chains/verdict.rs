@@ -36,10 +36,12 @@ impl Verdict {
             Err(refused) => return Self::Ends(Ending::NoLongerAdmitted, refused.to_string()),
         };
         let now = snapshot.grant(&admitted).authority();
-        match authority.beyond(&now) {
-            None => Self::Holds { not_after: verified.not_after, overdue, renewal: authority.renewal(&now) },
-            Some(more) => Self::Ends(Ending::NoLongerAdmitted, more),
+        if let Some(more) = authority.beyond(&now) {
+            return Self::Ends(Ending::NoLongerAdmitted, more);
         }
+        // Who would be refused now must not be sent away to come back. The CRL that is missing comes with a reload.
+        let renewal = if overdue.is_some() { Renewal::Needless } else { authority.renewal(&now) };
+        Self::Holds { not_after: verified.not_after, overdue, renewal }
     }
 
     fn refused(error: &VerifyError) -> Self {
@@ -61,16 +63,16 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    pub(super) fn late(&mut self, detail: String, connections: usize) {
-        self.late.get_or_insert((detail, 0)).1 += connections;
-    }
-
-    pub(super) fn renewed(&mut self, connections: usize) {
-        self.renewed += connections;
-    }
-
-    pub(super) fn stranded(&mut self, connections: usize) {
-        self.stranded += connections;
+    /// Notes what was found for some connections.
+    pub(super) fn note(&mut self, connections: usize, overdue: Option<String>, renewal: Renewal) {
+        if let Some(detail) = overdue {
+            self.late.get_or_insert((detail, 0)).1 += connections;
+        }
+        match renewal {
+            Renewal::Needless => {}
+            Renewal::Due => self.renewed += connections,
+            Renewal::Stranded => self.stranded += connections,
+        }
     }
 
     /// Tells them in the log. `enforce` is whether connections are closed.
@@ -86,22 +88,22 @@ impl Findings {
         if renewed > 0 && enforce {
             tracing::info!(
                 connections = renewed,
-                "identity.secret_file has changed: these live connections are closed one by one, and come back with \
-                 credentials of every secret"
+                "identity.secret_file has changed: these live connections are closed one by one, between requests, and \
+                 come back with what they lack"
             );
         } else if renewed > 0 {
             tracing::warn!(
                 connections = renewed,
-                "identity.secret_file has changed, and tls.revalidate is `observe`: these live connections keep the \
-                 credentials that they have until they reconnect"
+                "identity.secret_file has changed, and tls.revalidate is `observe`: these live connections keep what \
+                 they were given until they reconnect"
             );
         }
         if stranded > 0 {
             tracing::warn!(
                 connections = stranded,
                 "identity.secret_file no longer has the secret that these live connections were opened with: when they \
-                 reconnect, they have other ids, and sessions that are bound are lost; put it back as the last line \
-                 until they have reconnected"
+                 reconnect, they lose their sessions if those are bound, and have other ids if they are digest ids; put \
+                 it back as the last line until they have reconnected"
             );
         }
     }

@@ -187,10 +187,63 @@ async fn a_client_that_is_to_come_back_gets_its_reply_also_when_that_takes_longe
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert!(begun.elapsed() <= UNHURRIED, "{:?}", begun.elapsed());
-    tokio::time::sleep(UNHURRIED - PATIENCE).await;
+    tokio::time::sleep(Duration::from_secs(600)).await;
     bench.server.write_all(&reply(1)).await.unwrap();
     assert_eq!(read(&mut bench.client, 20).await, reply(1));
     assert_eq!(bench.ending().await, Ending::SecretRotated);
+}
+
+/// A relay that is to come back, whose turn has come, and which waits for a reply.
+async fn waiting_in_its_turn() -> Bench {
+    let mut bench = Bench::start(0);
+    bench.client.write_all(&request(1)).await.unwrap();
+    assert_eq!(read(&mut bench.server, 14).await, request(1));
+    bench.over.send_replace(Some(Ending::SecretRotated));
+    while bench.metrics.connections(ConnectionState::Draining) == 0 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    bench
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_reply_before_it_comes_back_is_cut_when_its_authority_ends() {
+    let bench = waiting_in_its_turn().await;
+    let begun = Instant::now();
+    bench.over.send_replace(Some(Ending::CertificateRevoked));
+    assert_eq!(bench.ending.await.unwrap(), Ending::CertificateRevoked);
+    assert!(begun.elapsed() <= SPREAD + PATIENCE, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_need_not_come_back_any_more_stays_also_in_its_turn() {
+    let mut bench = waiting_in_its_turn().await;
+    bench.over.send_replace(None);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(bench.metrics.connections(ConnectionState::Draining), 0);
+    bench.server.write_all(&reply(1)).await.unwrap();
+    assert_eq!(read(&mut bench.client, 20).await, reply(1));
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    bench.client.write_all(&request(2)).await.unwrap();
+    assert_eq!(read(&mut bench.server, 14).await, request(2), "it goes on");
+    // And it hears of what comes then.
+    bench.over.send_replace(Some(Ending::SecretRotated));
+    bench.server.write_all(&reply(2)).await.unwrap();
+    assert_eq!(read(&mut bench.client, 20).await, reply(2));
+    assert_eq!(bench.ending().await, Ending::SecretRotated);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_in_a_hurry_to_come_back() {
+    let mut took = Duration::ZERO;
+    for _ in 0..40 {
+        let bench = Bench::start(0);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let begun = Instant::now();
+        bench.over.send_replace(Some(Ending::SecretRotated));
+        bench.ending.await.unwrap();
+        took = took.max(begun.elapsed());
+    }
+    assert!(took > SPREAD && took <= UNHURRIED, "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]
