@@ -97,6 +97,22 @@ async fn a_revoked_client_is_cut_off_and_the_others_stay() {
     proxy.finish(&["certificate_revoked", "client_closed"]).await;
 }
 
+/// The snapshot that a connection is judged by is that of its beginning.
+#[tokio::test]
+async fn a_client_that_was_let_in_by_what_has_been_replaced_meanwhile_is_cut_off_too() {
+    let upstream = Upstream::answering().await;
+    let proxy = start(&upstream, &[("tls.crls", "ca.crl")]).await;
+    let early = tokio::net::TcpStream::connect(proxy.address).await.unwrap();
+    proxy.admin.becomes("zoogate_connections{state=\"handshaking\"}", 1.0).await;
+    proxy.write("ca.crl", &PKI.crl(2, true));
+    proxy.admin.becomes("zoogate_material_generation{material=\"crls\",of=\"loaded\"}", 2.0).await;
+    let mut alice = Client::over(early, Some(&PKI.alice)).await.unwrap();
+    alice.send(&wire::hello()).await;
+    alice.welcome().await;
+    alice.goodbye().await;
+    proxy.finish(&["certificate_revoked"]).await;
+}
+
 #[tokio::test]
 async fn a_ca_that_is_trusted_no_more_takes_its_clients_along() {
     let upstream = Upstream::answering().await;

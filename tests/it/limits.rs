@@ -1,5 +1,6 @@
 //! `limits.connections`: who is over it waits in the kernel's queue.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::support::client::Client;
@@ -95,4 +96,38 @@ async fn certificates_that_a_mapping_makes_one_identity_are_told_by_their_names(
     alice.hang_up().await;
     single.hang_up().await;
     proxy.finish(&["no_request"; 3]).await;
+}
+
+/// Whether the kernel waits to probe the peer of this process' socket with these ends.
+fn is_probed(local: Option<SocketAddr>, remote: SocketAddr) -> bool {
+    let hex = |address: SocketAddr| match address {
+        SocketAddr::V4(v4) => format!("{:08X}:{:04X}", u32::from_ne_bytes(v4.ip().octets()), v4.port()),
+        SocketAddr::V6(_) => panic!("not looked for"),
+    };
+    // sl local_address rem_address st tx_queue:rx_queue tr:tm->when; a timer of kind 2 is that of keepalive.
+    let sockets = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+    let mut rows = sockets.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+    let row = rows.find(|row| row[2] == hex(remote) && local.is_none_or(|local| row[1] == hex(local)));
+    row.unwrap_or_else(|| panic!("{remote} is not in {sockets}"))[5].starts_with("02:")
+}
+
+#[tokio::test]
+async fn the_kernel_watches_both_sides_of_an_idle_connection_if_it_is_told_to() {
+    for (keepalive, probed) in [("7s", true), ("off", false)] {
+        let upstream = Upstream::start().await;
+        let keys = ["listen.keepalive", "upstream.keepalive"];
+        let setup = keys.iter().fold(Setup::new(&upstream), |setup, key| setup.set(key, keepalive));
+        let proxy = Proxy::with(setup).await;
+        let tcp = tokio::net::TcpStream::connect(proxy.address).await.unwrap();
+        let client_address = tcp.local_addr().unwrap();
+        let mut client = Client::over(tcp, Some(&PKI.alice)).await.unwrap();
+        client.send(&hello()).await;
+        client.welcome().await;
+        // What was sent last must be acknowledged first.
+        eventually("a watch on the client", async || is_probed(Some(proxy.address), client_address) == probed).await;
+        eventually("a watch on ZooKeeper", async || is_probed(None, upstream.address) == probed).await;
+        client.hang_up().await;
+        upstream.finish().await;
+        proxy.finish(&["client_closed"]).await;
+    }
 }
