@@ -160,7 +160,7 @@ impl Snapshot {
 
     /// Those of them that time alone does not end.
     pub fn lasting_warnings(&self) -> Vec<String> {
-        let names = self.judge.rules.names.warnings(self.judge.verifier.trusted().count());
+        let names = self.judge.rules.names.warnings(self.judge.verifier.count_of_cas());
         self.tls.warnings().iter().cloned().chain(names).collect()
     }
 

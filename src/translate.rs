@@ -16,7 +16,7 @@ const MASKED: &str = "x";
 
 /// What goes between `x509/` and the rest of a user where a client has written an id that would else come back as an
 /// identity. No identity's user has it there.
-const ESCAPE: char = '!';
+const ESCAPE: u8 = b'!';
 
 /// Which `x509` ids of clients stand for an identity. The server refuses all others, as it knows no such scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +48,8 @@ impl Translator {
 
     /// What an id of a client's ACL is to the server; `None` if it is the same.
     pub fn to_server(&self, id: &Id<'_>) -> Option<Id<'static>> {
-        if let Some(text) = digest(id) {
-            return escaped(text).map(|text| Id::owned(Credential::SCHEME, text));
+        if *id.scheme == *Credential::SCHEME.as_bytes() {
+            return escaped(&id.id).map(|id| Id::of_bytes(Credential::SCHEME, id));
         }
         if *id.scheme != *X509.as_bytes() {
             return None;
@@ -65,11 +65,12 @@ impl Translator {
 
     /// What an id of the server's ACL is to the client; `None` if it is the same.
     pub fn to_client(&self, id: &Id<'_>) -> Option<Id<'static>> {
-        let text = digest(id)?;
-        if let Some(text) = unescaped(text) {
-            return Some(Id::owned(Credential::SCHEME, text));
+        if *id.scheme == *Credential::SCHEME.as_bytes()
+            && let Some(id) = unescaped(&id.id)
+        {
+            return Some(Id::of_bytes(Credential::SCHEME, id));
         }
-        let (user, hash) = text.rsplit_once(':')?;
+        let (user, hash) = digest(id)?.rsplit_once(':')?;
         let identity = decode_user(user)?;
         let ours =
             |credential: Credential| credential.acl_id(self.algorithm).strip_prefix(user) == Some(&format!(":{hash}"));
@@ -88,17 +89,19 @@ fn digest<'a>(id: &'a Id<'_>) -> Option<&'a str> {
 }
 
 /// A client's digest id as it must stand on the server, if not as it is: a bare `x` in the place of the hash is how
-/// servers show an identity's id to those who may not see it, and gives nobody any right.
-fn escaped(text: &str) -> Option<String> {
-    let rest = text.strip_prefix(USER_PREFIX)?;
-    let (user, hash) = rest.rsplit_once(':')?;
-    (hash == MASKED || user.starts_with(ESCAPE)).then(|| format!("{USER_PREFIX}{ESCAPE}{rest}"))
+/// servers show an identity's id to those who may not see it, and gives nobody any right. Bytes, for clients write UTF-8
+/// and Java CESU-8.
+fn escaped(id: &[u8]) -> Option<Vec<u8>> {
+    let rest = id.strip_prefix(USER_PREFIX.as_bytes())?;
+    let colon = rest.iter().rposition(|byte| *byte == b':')?;
+    let looks_masked = rest[colon + 1..] == *MASKED.as_bytes();
+    (looks_masked || rest.first() == Some(&ESCAPE)).then(|| [USER_PREFIX.as_bytes(), &[ESCAPE], rest].concat())
 }
 
 /// What [`escaped`] was given.
-fn unescaped(text: &str) -> Option<String> {
-    let rest = text.strip_prefix(USER_PREFIX)?.strip_prefix(ESCAPE)?;
-    Some(format!("{USER_PREFIX}{rest}"))
+fn unescaped(id: &[u8]) -> Option<Vec<u8>> {
+    let rest = id.strip_prefix(USER_PREFIX.as_bytes())?.strip_prefix(&[ESCAPE])?;
+    Some([USER_PREFIX.as_bytes(), rest].concat())
 }
 
 /// Text as Java writes it: UTF-8, but for characters beyond U+FFFF, which are two encoded surrogates (CESU-8).
@@ -235,6 +238,10 @@ mod tests {
             assert_eq!(translator.to_server(&written), Some(stands.clone()));
             assert_eq!(translator.to_client(&stands), Some(written));
         }
+        // As a Java server answers, and as it must be passed on.
+        let java = [b"x509/!\xed\xa0\xbd\xed\xb8\x80:x".to_vec(), b"x509/\xed\xa0\xbd\xed\xb8\x80:x".to_vec()];
+        let [stands, shown] = java.map(|id| Id::of_bytes("digest", id));
+        assert_eq!(translator.to_client(&stands), Some(shown));
         for untouched in ["x509/CN=a:hash", "alice:x", "x509/CN=a", "x5090/CN=a:x"] {
             assert_eq!(translator.to_server(&Id::new(b"digest", untouched.as_bytes())), None, "{untouched}");
         }

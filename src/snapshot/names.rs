@@ -1,7 +1,7 @@
 //! Who a verified client is: the certificate's name, what the rules make of it, and whether that may come in.
 
 use crate::config::{self, OldName};
-use crate::identity::mapping::{AnchorRef, Issuer, Mapping};
+use crate::identity::mapping::{AnchorRef, Issuer, Mapping, Rule};
 use crate::identity::{self, Identity, IdentityError, Source};
 use crate::policy::{Denial, Grant, Policy};
 use crate::reason::Refusal;
@@ -168,23 +168,34 @@ impl NameRules {
         problems
     }
 
-    /// What the old names open that the rules for new ones keep apart, for the log.
-    pub(super) fn warnings(&self, trusted: usize) -> Vec<String> {
-        let is_bound = |mapping: &Mapping| mapping.rules().iter().any(|rule| !rule.issuers().is_empty());
-        if trusted < 2 || !self.mapping.as_ref().is_some_and(is_bound) {
+    /// What is open to every CA where other rules tell CAs apart, for the log.
+    pub(super) fn warnings(&self, cas: usize) -> Vec<String> {
+        let Some(mapping) = self.mapping.as_ref().filter(|mapping| cas > 1 && mapping.rules().iter().any(is_bound))
+        else {
             return Vec::new();
-        }
-        let is_open = |mapping: &Mapping| mapping.rules().iter().any(|rule| rule.issuers().is_empty());
-        let open = self.also_inject.iter().enumerate().filter(|(_, old)| old.mapping.as_ref().is_none_or(is_open));
-        let warning = |(index, _): (usize, &OldName)| {
+        };
+        let open = mapping.rules().iter().enumerate().filter(|(_, rule)| !is_bound(rule));
+        let open: Vec<String> = open.map(|(index, _)| (index + 1).to_string()).collect();
+        let rules = (!open.is_empty()).then(|| {
+            format!(
+                "identity.mapping: some rules are bound to issuers, and others take certificates of every CA of \
+                 tls.trust_store (rule {}): if those CAs are different parties, each can give out names by these rules; \
+                 bind all of them",
+                open.join(", ")
+            )
+        });
+        let is_open = |old: &OldName| old.mapping.as_ref().is_none_or(|mapping| !mapping.rules().iter().all(is_bound));
+        let old = self.also_inject.iter().enumerate().filter(|(_, old)| is_open(old));
+        let old = old.map(|(index, old)| {
             format!(
                 "identity.also_inject: item {} gives an old name to whoever has it from any CA of tls.trust_store, while \
                  identity.mapping binds rules to issuers; if those CAs are different parties, bind it too: \
-                 `{{ from: subject, mapping: [{{ rule: DEFAULT, issuers: [ALIAS] }}] }}`",
-                index + 1
+                 `{{ from: {}, mapping: [{{ rule: DEFAULT, issuers: [ALIAS] }}] }}`",
+                index + 1,
+                old.from
             )
-        };
-        open.map(warning).collect()
+        });
+        rules.into_iter().chain(old).collect()
     }
 
     fn decide(
@@ -222,6 +233,10 @@ impl NameRules {
         }
         names
     }
+}
+
+fn is_bound(rule: &Rule) -> bool {
+    !rule.issuers().is_empty()
 }
 
 fn anchor_ref(anchor: &Anchor) -> AnchorRef<'_> {

@@ -15,16 +15,25 @@ use super::revocation::CrlInfo;
 use super::verifier::{ClientVerifier, VerifiedChain, VerifyError};
 use crate::rfc3339::unix;
 
-/// Chains that are remembered. All are forgotten when there are more: a client may send one certificate with ever other
-/// useless ones behind it, and gains by that only its own search.
-const MOST: usize = 10_000;
+/// Bytes that are remembered, enough for some 10,000 chains. All are forgotten when there are more: a client may send
+/// one certificate with ever other useless ones behind it, and gains by that only its own search.
+const ROOM: usize = 4 * 1024 * 1024;
+
+/// What a chain takes, but for its texts.
+const EACH: usize = size_of::<([u8; 32], Accepted)>() + 200;
 
 /// A verifier that remembers whom it accepted.
 pub struct RememberingVerifier {
     verifier: Arc<ClientVerifier>,
+    memory: Mutex<Memory>,
+    room: usize,
+}
+
+#[derive(Default)]
+struct Memory {
     /// By [`key`].
-    accepted: Mutex<HashMap<[u8; 32], Accepted>>,
-    most: usize,
+    accepted: HashMap<[u8; 32], Accepted>,
+    bytes: usize,
 }
 
 struct Accepted {
@@ -36,7 +45,7 @@ struct Accepted {
 impl RememberingVerifier {
     /// Remembers nobody yet.
     pub fn new(verifier: Arc<ClientVerifier>) -> Self {
-        Self { verifier, accepted: Mutex::default(), most: MOST }
+        Self { verifier, memory: Mutex::default(), room: ROOM }
     }
 
     /// The verifier itself.
@@ -50,22 +59,29 @@ impl RememberingVerifier {
     /// As [`ClientVerifier::verify`]; they are found anew each time.
     pub fn verify(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<VerifiedChain, VerifyError> {
         let (key, seconds) = (key(chain), unix(now));
-        if let Some(known) = self.lock().get(&key).filter(|known| known.holds.contains(&seconds)) {
+        if let Some(known) = self.lock().accepted.get(&key).filter(|known| known.holds.contains(&seconds)) {
             return Ok(known.chain.clone());
         }
         let verified = self.verifier.verify(chain, now)?;
         let holds = holds((verified.not_before, verified.not_after), self.verifier.crls(), seconds);
-        let mut accepted = self.lock();
-        if accepted.len() >= self.most {
-            accepted.clear();
-        }
-        accepted.insert(key, Accepted { chain: verified.clone(), holds });
+        self.learn(key, Accepted { chain: verified.clone(), holds });
         Ok(verified)
     }
 
-    /// A panic elsewhere can't leave the map half-changed.
-    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 32], Accepted>> {
-        self.accepted.lock().unwrap_or_else(PoisonError::into_inner)
+    fn learn(&self, key: [u8; 32], accepted: Accepted) {
+        let bytes = EACH + accepted.chain.subject.len() + accepted.chain.serial.len();
+        let mut memory = self.lock();
+        if memory.bytes + bytes > self.room {
+            *memory = Memory::default();
+        }
+        if memory.accepted.insert(key, accepted).is_none() {
+            memory.bytes += bytes;
+        }
+    }
+
+    /// A panic elsewhere can't leave the memory half-changed.
+    fn lock(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -114,11 +130,11 @@ mod tests {
         params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone()
     }
 
-    /// Trusts this certificate, and remembers at most two chains.
+    /// Trusts this certificate, and has room for two chains of it.
     fn trusting(certificate: &CertificateDer<'static>) -> RememberingVerifier {
         let certificates = vec![TrustedCertificate { alias: None, certificate: certificate.clone() }];
         let verifier = ClientVerifier::new(&TrustStore { certificates }, Vec::new(), RevocationOptions::default());
-        RememberingVerifier { most: 2, ..RememberingVerifier::new(Arc::new(verifier.unwrap())) }
+        RememberingVerifier { room: 2 * EACH + 200, ..RememberingVerifier::new(Arc::new(verifier.unwrap())) }
     }
 
     #[test]
@@ -127,7 +143,7 @@ mod tests {
         let verifier = trusting(&client);
         let now = UnixTime::now();
         let first = verifier.verify(from_ref(&client), now).unwrap();
-        verifier.lock().values_mut().for_each(|known| known.chain.subject = "remembered".into());
+        verifier.lock().accepted.values_mut().for_each(|known| known.chain.subject = "remembered".into());
         let second = verifier.verify(from_ref(&client), now).unwrap();
         assert_eq!(second, VerifiedChain { subject: "remembered".into(), ..first });
         let longer = verifier.verify(&[client.clone(), client.clone()], now).unwrap();
@@ -140,11 +156,11 @@ mod tests {
         let verifier = trusting(&client);
         let now = UnixTime::now();
         verifier.verify(from_ref(&other), now).unwrap_err();
-        assert!(verifier.lock().is_empty());
+        assert!(verifier.lock().accepted.is_empty());
         let remembered = |useless: usize| {
             let chain = [vec![client.clone()], vec![other.clone(); useless]].concat();
             verifier.verify(&chain, now).unwrap();
-            verifier.lock().len()
+            verifier.lock().accepted.len()
         };
         assert_eq!([0, 1, 1, 2, 3, 4].map(remembered), [1, 2, 2, 1, 2, 1]);
     }

@@ -11,7 +11,7 @@
 //! is the operator's word.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -217,6 +217,12 @@ impl ClientVerifier {
     /// The trust store's certificates, with what they are called.
     pub(crate) fn trusted(&self) -> impl Iterator<Item = (&Certificate<'static>, &Anchor)> {
         self.trusted.certificates.iter().zip(self.descriptions.iter().map(|anchor| &**anchor))
+    }
+
+    /// How many CAs issue clients that are accepted.
+    pub(crate) fn count_of_cas(&self) -> usize {
+        let cas = self.trusted().filter(|(certificate, _)| certificate.may_anchor());
+        cas.map(|(_, anchor)| anchor.sha256).collect::<HashSet<_>>().len()
     }
 
     /// The CA names that a client is told to choose its certificate by; empty when there are too many to send.

@@ -35,7 +35,12 @@ impl<'a> Id<'a> {
 
     /// An id made here.
     pub fn owned(scheme: &str, id: String) -> Id<'static> {
-        Id { scheme: Cow::Owned(scheme.as_bytes().to_vec()), id: Cow::Owned(id.into_bytes()) }
+        Id::of_bytes(scheme, id.into_bytes())
+    }
+
+    /// An id made here, of someone's bytes.
+    pub fn of_bytes(scheme: &str, id: Vec<u8>) -> Id<'static> {
+        Id { scheme: Cow::Owned(scheme.as_bytes().to_vec()), id: Cow::Owned(id) }
     }
 }
 

@@ -31,8 +31,13 @@ pub(crate) const NAMELESS: &[&str] =
     &["alice", "*", "alice:secret", "CN=a,b", "=a", "spiffe://td/ns", " ", "CN=a,,CN=b", "nickname=al", "C N=a"];
 
 /// Digest ids of nobody that look like those of identities, as a gate keeps or shows them.
-const LOOKALIKES: &[&str] =
-    &["x509/CN=alice%2CO=Acme%2CC=US:x", "x509/!CN=alice%2CO=Acme%2CC=US:x", "x509/!CN=bob:hash", "x509/:x"];
+const LOOKALIKES: &[&str] = &[
+    "x509/CN=alice%2CO=Acme%2CC=US:x",
+    "x509/!CN=alice%2CO=Acme%2CC=US:x",
+    "x509/!CN=bob:hash",
+    "x509/:x",
+    "x509/\u{e9}\u{1f600}:x",
+];
 
 /// Ids that no server takes.
 const INVALID: &[(&str, &str)] = &[

@@ -80,7 +80,8 @@ fn way_round(config: &Config) -> Vec<String> {
     let warnings = open.into_iter().map(|socket| {
         format!(
             "ZooKeeper's port is open on {socket}: whoever reaches it passes by the gate; set \
-             clientPortAddress=127.0.0.1 in zoo.cfg and restart ZooKeeper"
+             clientPortAddress=127.0.0.1 in zoo.cfg and restart ZooKeeper, or move the port by `reconfig` if it stands \
+             in a dynamic configuration"
         )
     });
     warnings.collect()

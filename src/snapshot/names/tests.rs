@@ -180,11 +180,12 @@ fn an_issuer_that_the_trust_store_does_not_have_once_is_a_problem() {
 }
 
 #[test]
-fn old_names_that_are_not_bound_where_new_ones_are_make_a_warning() {
-    const BOUND: &str = "mapping: [ { rule: DEFAULT, issuers: [ ca ] }, DEFAULT ]";
-    let warned = |identity: &str, trusted: usize| {
-        let warnings = rules(identity).warnings(trusted);
-        warnings.iter().map(|warning| warning.split(" gives").next().unwrap().to_owned()).collect::<Vec<_>>()
+fn what_every_ca_can_give_out_makes_a_warning_where_other_rules_are_bound() {
+    const BOUND: &str = "mapping: [ { rule: DEFAULT, issuers: [ ca ] } ]";
+    let warned = |identity: &str, cas: usize| {
+        let warnings = rules(identity).warnings(cas);
+        let start = |warning: &String| warning.split([',', ';']).next().unwrap().to_owned();
+        warnings.iter().map(start).map(|start| start.split(" gives").next().unwrap().to_owned()).collect::<Vec<_>>()
     };
     let open = format!(
         "{BOUND}, also_inject: [ {{ from: subject, mapping: [ {{ rule: DEFAULT, issuers: [ ca ] }} ] }}, unmapped ]"
@@ -192,9 +193,13 @@ fn old_names_that_are_not_bound_where_new_ones_are_make_a_warning() {
     assert_eq!(warned(&open, 2), ["identity.also_inject: item 2"]);
     assert_eq!(warned(&open, 1), [""; 0], "there is one party");
     let partly = format!(
-        "{BOUND}, also_inject: [ {{ from: subject, mapping: [ {{ rule: DEFAULT, issuers: [ ca ] }}, DEFAULT ] }} ]"
+        "{BOUND}, also_inject: [ {{ from: common_name, mapping: [ {{ rule: DEFAULT, issuers: [ ca ] }}, DEFAULT ] }} ]"
     );
     assert_eq!(warned(&partly, 2), ["identity.also_inject: item 1"]);
+    assert!(rules(&partly).warnings(2)[0].contains("{ from: common_name,"));
+    let rules_too = "mapping: [ 'RULE:a/b/', { rule: 'RULE:c/d/', issuers: [ ca ] }, DEFAULT ]";
+    assert_eq!(warned(rules_too, 2), ["identity.mapping: some rules are bound to issuers"]);
+    assert!(rules(rules_too).warnings(2)[0].contains("(rule 1, 3)"));
     for quiet in ["mapping: [ DEFAULT ], also_inject: [ unmapped ]", BOUND, "also_inject: [ common_name ]"] {
         assert_eq!(warned(quiet, 2), [""; 0], "{quiet}");
     }
