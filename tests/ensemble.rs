@@ -209,6 +209,11 @@ fn the_secret_is_rotated_without_a_restart_and_live_clients_come_back_with_all_i
         use_until_closed(&mut wire);
         let told = wait_for(|| records(&ensemble.gates[turn], "secret_rotated").pop()).expect("a record");
         assert_eq!(told["session"], format!("{:#x}", session.id));
+        let announced = ensemble.gates[turn]
+            .log()
+            .into_iter()
+            .find(|event| event["message"].as_str().is_some_and(|message| message.contains("are closed one by one")));
+        assert_eq!(announced.expect("a line for all")["connections"], 1);
         wire = enter(&ensemble.gates[turn + 1], &pki, &pki.alice);
         let resumed = wire.open(Some(&session)).unwrap().expect("a ConnectResponse");
         assert_eq!(resumed.id, session.id, "it keeps its session");

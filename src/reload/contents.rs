@@ -96,3 +96,23 @@ fn files(config: &Config) -> Vec<(Material, &Path)> {
         .map(|(material, path)| (material, path.as_path()))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Else turning `session.binding` on or off would be told as a change of the secret.
+    #[test]
+    fn a_secret_that_serves_two_purposes_is_one_file() {
+        let secrets = |inject: &str, binding: &str| {
+            let text = format!(
+                "listen: {{ address: '0.0.0.0:2281' }}\ntls: {{ key_store: {{ path: k }}, trust_store: {{ path: t }} }}\n\
+                 identity: {{ secret_file: s, inject: {inject} }}\nsession: {{ binding: {binding} }}\n"
+            );
+            let config = Config::parse(&text, Path::new("/"), "zoogate.yaml").unwrap();
+            files(&config).iter().filter(|(material, _)| *material == Material::Secret).count()
+        };
+        assert_eq!([secrets("digest", "on"), secrets("digest", "off")], [1, 1]);
+        assert_eq!([secrets("none", "on"), secrets("none", "off")], [1, 0]);
+    }
+}

@@ -376,6 +376,21 @@ mod tests {
     }
 
     #[test]
+    fn the_end_does_not_wait_for_a_thread_that_waits_for_lines() {
+        static DROPPED: AtomicU64 = AtomicU64::new(0);
+        let (write, _writes) = mpsc::channel();
+        let queue = Queue::with_capacity(CAPACITY, Counter(write), &DROPPED, |_| {}).unwrap();
+        queue.push(b"first\n");
+        thread::sleep(2 * REST);
+        while queue.lock().thread != Activity::Waits || !queue.lock().waiting.is_empty() {
+            thread::yield_now();
+        }
+        let start = Instant::now();
+        queue.close(LONG);
+        assert!(start.elapsed() < LONG / 2, "the thread was not woken");
+    }
+
+    #[test]
     fn a_queue_that_fills_up_is_emptied_at_once() {
         static DROPPED: AtomicU64 = AtomicU64::new(0);
         let (write, writes) = mpsc::channel();

@@ -121,8 +121,11 @@ mod tests {
 
     use rcgen::{CertificateParams, KeyPair};
 
+    use rustls::server::danger::ClientCertVerifier;
+
     use super::*;
     use crate::store::{TrustStore, TrustedCertificate};
+    use crate::tls::connection::ConnectionVerifier;
     use crate::tls::revocation::RevocationOptions;
 
     fn certificate() -> CertificateDer<'static> {
@@ -148,6 +151,18 @@ mod tests {
         assert_eq!(second, VerifiedChain { subject: "remembered".into(), ..first });
         let longer = verifier.verify(&[client.clone(), client.clone()], now).unwrap();
         assert_ne!(&*longer.subject, "remembered", "another chain");
+    }
+
+    #[test]
+    fn handshakes_use_the_memory() {
+        let client = certificate();
+        let verifier = Arc::new(trusting(&client));
+        let algorithms = rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
+        let connection = ConnectionVerifier::new(Arc::clone(&verifier), algorithms);
+        connection.verify_client_cert(&client, &[], UnixTime::now()).unwrap();
+        verifier.lock().accepted.values_mut().for_each(|known| known.chain.subject = "remembered".into());
+        connection.verify_client_cert(&client, &[], UnixTime::now()).unwrap();
+        assert_eq!(&*connection.take_outcome().unwrap().unwrap().subject, "remembered");
     }
 
     #[test]

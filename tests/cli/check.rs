@@ -4,6 +4,10 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use sha2::{Digest, Sha256};
+use zoogate::tls::hex;
 
 use crate::workshop::{CONFIG, Run, Workshop, pki};
 
@@ -82,6 +86,25 @@ fn what_will_surprise_someone_is_a_warning() {
     assert_eq!(run.code, 0, "{run:?}");
     assert!(run.stderr.starts_with("warning: ") && run.stderr.contains("serverAuth"), "{run:?}");
     assert!(run.stdout.starts_with("zoogate.yaml: ok\n"), "{run:?}");
+}
+
+#[test]
+fn rules_that_leave_open_what_others_bind_are_a_warning() {
+    let shop = pki();
+    configured(&shop, "127.0.0.1:2181");
+    shop.run("openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /O=Partner/CN=CA -keyout partner.key -out partner.pem");
+    let partner = CertificateDer::from_pem_slice(&shop.read("partner.pem")).unwrap();
+    let sha256 = hex(&Sha256::digest(&partner));
+    shop.write("both.pem", [shop.read("root.crt"), shop.read("partner.pem")].concat());
+    let identity = format!(
+        "identity:\n  secret_file: secret\n  mapping:\n    \
+         - {{ rule: 'RULE:CN=(.*)/$1/', issuers: [ '{sha256}' ] }}\n    - DEFAULT"
+    );
+    let config = CONFIG.replace("UPSTREAM", "127.0.0.1:2181").replace("root.crt", "both.pem");
+    shop.write("zoogate.yaml", config.replace("identity: { secret_file: secret }", &identity));
+    let run = shop.zoogate("check --config zoogate.yaml");
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(run.stderr.starts_with("warning: identity.mapping: some rules are bound"), "{run:?}");
 }
 
 #[test]

@@ -28,7 +28,11 @@ pub(super) fn convert(settings: &Settings, reached: Reached, page: &mut Page) {
         page.set_with(
             ("identity", "inject"),
             "x509".to_owned(),
-            if certified { "so that ACLs with x509: ids go on working" } else { "the digest scheme is off" },
+            match (certified, digest_off) {
+                (true, _) => "so that ACLs with x509: ids go on working",
+                (false, true) => "the digest scheme is off",
+                (false, false) => "zoogate's provider is there",
+            },
         );
         x509(settings, certified && !digest_off, page);
     } else {

@@ -35,14 +35,20 @@ fn limits(settings: &Settings, page: &mut Page) {
     if let Some(connections) = number("maxCnxns").filter(|most| (1..=1_000_000).contains(most)) {
         page.set("limits", "connections", connections.to_string());
     }
-    if let Some(buffer) = settings.flag("jute.maxbuffer").and_then(java_integer) {
+    let given = settings.flag("jute.maxbuffer").and_then(java_integer);
+    if let Some(buffer) = given {
         let frame = buffer.saturating_add(SLACK).clamp(1024, i32::MAX.unsigned_abs());
         page.set("limits", "frame", frame.to_string());
     }
     if let Some(buffer) = settings.own("jute.maxbuffer") {
+        let instead = match given {
+            Some(_) => "`limits.frame` follows that",
+            None => {
+                "zoogate's `limits.frame` stays at its default. If Java's command line has it, give that by --jvm-flags"
+            }
+        };
         page.lost(format!(
-            "jute.maxbuffer={buffer} in zoo.cfg has no effect on a server, which takes it by -Djute.maxbuffer only: \
-             zoogate's `limits.frame` stays at its default. If Java's command line has it, give that by --jvm-flags"
+            "jute.maxbuffer={buffer} in zoo.cfg has no effect on a server, which takes it by -Djute.maxbuffer only: {instead}"
         ));
     }
     if let Some(backlog) = number("clientPortListenBacklog").filter(|backlog| (1..=65_535).contains(backlog)) {

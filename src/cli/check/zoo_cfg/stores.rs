@@ -145,9 +145,12 @@ fn revocation(settings: &Settings, page: &mut Page) {
         ));
     }
     if ocsp {
+        if !crl {
+            page.first(Note::new("put the CRL of each CA on the clients' chains where `tls.crls` says"));
+        }
         page.lost(
             "ssl.ocsp=true: zoogate asks no OCSP responder. Use the CAs' CRLs (`tls.crls`, set here so that nobody \
-             revoked gets in unnoticed), or certificates that live shortly, and then delete the line of `crls`",
+             revoked gets in unnoticed), or short-lived certificates, and then delete the line of `crls`",
         );
     }
 }
