@@ -101,7 +101,7 @@ fn escaped(id: &[u8]) -> Option<Vec<u8>> {
 /// What [`escaped`] was given.
 fn unescaped(id: &[u8]) -> Option<Vec<u8>> {
     let rest = id.strip_prefix(USER_PREFIX.as_bytes())?.strip_prefix(&[ESCAPE])?;
-    Some([USER_PREFIX.as_bytes(), rest].concat())
+    rest.contains(&b':').then(|| [USER_PREFIX.as_bytes(), rest].concat())
 }
 
 /// Text as Java writes it: UTF-8, but for characters beyond U+FFFF, which are two encoded surrogates (CESU-8).

@@ -303,7 +303,7 @@ impl Chains {
     /// what came of it, for how many, and what a change of the secrets means to them.
     fn conclude(&self, entry: (Key, u64), verdict: Verdict, now: i64) -> Option<(RevalidationResult, usize, Renewal)> {
         let mut lists = self.lock();
-        let live = lists.get_mut(&entry.0).filter(|live| live.number == entry.1)?;
+        let live = lists.get_mut(&entry.0).filter(|live| live.number == entry.1 && !live.is_over())?;
         let result = if self.rules.enforce { RevalidationResult::Closed } else { RevalidationResult::Observed };
         let (ending, detail) = match verdict {
             Verdict::Holds { not_after, renewal, .. } => {

@@ -6,6 +6,7 @@
 mod judge;
 mod outstanding;
 mod pipe;
+mod stopping;
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -25,9 +26,10 @@ pub use judge::{Bounds, X509Auth};
 use super::record::ConnectionRecord;
 use crate::metrics::{ConnectionState, Direction, Metrics, Peer};
 use crate::reason::Ending;
-use crate::shutdown::{self, Drain};
+use crate::shutdown::Drain;
 use judge::Judge;
 use pipe::Pipe;
+use stopping::Stopping;
 
 /// How much is read at once: two TLS records. With 64 KiB rustls' own buffer, which has that limit, overflows by
 /// what the records add, and a crumb of each read is sent in a write of its own.
@@ -38,12 +40,6 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// How long a client whose authority has ended may wait for replies to what it has asked before.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Over how long the connections of a certificate are closed when its authority has ended.
-const SPREAD: Duration = Duration::from_secs(5);
-
-/// The same for who is only to come back with other credentials; for a reply it may wait as long as it takes.
-const UNHURRIED: Duration = Duration::from_secs(20);
 
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH]);
@@ -105,6 +101,8 @@ struct Relay<'a, C, U> {
     turn: Option<Ending>,
     /// When it ends all the same.
     cut: Option<Pin<Box<Sleep>>>,
+    /// Whether it asks again although it is its turn to come back, since a reply takes long.
+    waited: bool,
     metrics: Arc<Metrics>,
     record: &'a mut ConnectionRecord,
 }
@@ -129,6 +127,7 @@ where
             stop: Stopping::new(terms.drain, terms.over),
             turn: None,
             cut: None,
+            waited: false,
             metrics: terms.metrics,
             record: terms.record,
         }
@@ -137,7 +136,7 @@ where
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
         if let Some(turn) = self.stop.poll(cx) {
             self.record.enter(if turn.is_some() { ConnectionState::Draining } else { ConnectionState::Established });
-            self.turn = turn;
+            (self.turn, self.cut, self.waited) = (turn, None, false);
         }
         loop {
             let congested = self.judge.congested();
@@ -170,7 +169,8 @@ where
                 break;
             }
             // A client that asks without a pause would never come to such a moment.
-            let room = if self.turn.is_some() { self.judge.request_lacks().min(SCRATCH) } else { SCRATCH };
+            let is_held = self.turn.is_some() && !self.waited;
+            let room = if is_held { self.judge.request_lacks().min(SCRATCH) } else { SCRATCH };
             if room == 0 || self.client_done || self.upstream_done.is_some() || self.judge.congested() {
                 break;
             }
@@ -280,96 +280,25 @@ where
         }))
     }
 
-    /// Whether a client whose authority has ended has had its time. A drain has an end of its own, and nothing is the
-    /// matter with who is to come back.
+    /// Whether a client whose authority has ended has had its time. A drain has an end of its own. Who is only to come
+    /// back goes on as before, pings and all, until there is a moment without a reply to come.
     fn poll_cut(&mut self, cx: &mut Context<'_>, ending: Ending) -> bool {
-        if matches!(ending, Ending::Drained | Ending::SecretRotated) {
+        if ending == Ending::Drained || self.waited {
             return false;
         }
         let cut = self.cut.get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
-        cut.as_mut().poll(cx).is_ready()
+        let is_over = cut.as_mut().poll(cx).is_ready();
+        if is_over && ending == Ending::SecretRotated {
+            self.waited = true;
+            // For what the client has sent meanwhile.
+            cx.waker().wake_by_ref();
+            return false;
+        }
+        is_over
     }
 
     fn client_broke(&self) -> Ending {
         if self.judge.session_closed() { Ending::SessionClosed } else { Ending::ClientReset }
-    }
-}
-
-/// When this connection is asked to end, because zoogate does or because its client's authority has ended.
-struct Stopping {
-    drain: Drain,
-    over: watch::Receiver<Option<Ending>>,
-    turn: Option<Pin<Box<dyn Future<Output = Option<Ending>> + Send>>>,
-    /// Whether `turn` has seen the task's waker. Before anything happens it isn't polled again: each poll takes
-    /// locks that connections share.
-    armed: bool,
-}
-
-impl Stopping {
-    fn new(drain: Drain, over: watch::Receiver<Option<Ending>>) -> Self {
-        let turn = turn(drain.clone(), over.clone(), None);
-        Self { turn: Some(Box::pin(turn)), armed: false, drain, over }
-    }
-
-    /// Why this connection is to end, once it is its turn; then `None` if it need not end any more.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Option<Option<Ending>> {
-        let mut said = None;
-        while let Some(turn) = self.turn.as_mut() {
-            if self.armed && !self.drain.is_closing() && !self.over.has_changed().unwrap_or(true) {
-                break;
-            }
-            self.armed = true;
-            let Poll::Ready(ending) = turn.as_mut().poll(cx) else { break };
-            said = Some(ending);
-            let goes_on = matches!(ending, None | Some(Ending::SecretRotated));
-            let next = || Box::pin(self::turn(self.drain.clone(), self.over.clone(), ending)) as Pin<Box<_>>;
-            self.turn = goes_on.then(next);
-        }
-        said
-    }
-}
-
-/// Waits until this connection is to end for another reason than `before`, or for none.
-async fn turn(drain: Drain, mut over: watch::Receiver<Option<Ending>>, before: Option<Ending>) -> Option<Ending> {
-    let changed = async {
-        match before {
-            None => Some(authority_ended(over).await),
-            // Its turn has come: what is more urgent does not wait for another.
-            Some(before) => {
-                let changed = over.wait_for(|ending| *ending != Some(before)).await.map(|ending| *ending);
-                match changed {
-                    Ok(ending) => ending,
-                    // Nobody is left who could say so.
-                    Err(_) => std::future::pending().await,
-                }
-            }
-        }
-    };
-    tokio::select! {
-        () = drain.turn() => Some(Ending::Drained),
-        ending = changed => ending,
-    }
-}
-
-/// Waits for the end of a client's authority, and then for this connection's turn.
-async fn authority_ended(mut over: watch::Receiver<Option<Ending>>) -> Ending {
-    loop {
-        let ending = *over.borrow_and_update();
-        let turn = async {
-            match ending {
-                None => std::future::pending().await,
-                Some(Ending::SecretRotated) => tokio::time::sleep(shutdown::random_part(UNHURRIED)).await,
-                Some(_) => tokio::time::sleep(shutdown::random_part(SPREAD)).await,
-            }
-        };
-        tokio::select! {
-            () = turn => {}
-            // Something that can't wait so long may come between, or the need may pass.
-            Ok(()) = over.changed(), if matches!(ending, None | Some(Ending::SecretRotated)) => continue,
-        }
-        if let Some(ending) = ending {
-            return ending;
-        }
     }
 }
 

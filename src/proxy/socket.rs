@@ -34,12 +34,9 @@ impl Liveness {
         socket.set_tcp_user_timeout(self.user_timeout)
     }
 
-    /// Whether a socket has these options, as far as one of them tells.
+    /// Whether a socket has these options, as far as the two switches among them tell.
     fn is_set(self, socket: &SockRef<'_>) -> io::Result<bool> {
-        match self.user_timeout {
-            None => Ok(socket.keepalive()? == self.keepalive.is_some()),
-            set => Ok(socket.tcp_user_timeout()? == set),
-        }
+        Ok(socket.tcp_user_timeout()? == self.user_timeout && socket.keepalive()? == self.keepalive.is_some())
     }
 }
 
@@ -143,7 +140,8 @@ mod tests {
     #[tokio::test]
     async fn connections_that_were_queued_before_the_listener_had_its_options_get_them() {
         const ALONE: Liveness = Liveness { user_timeout: None, ..PATIENT };
-        for (before, after) in [(NEVER, PATIENT), (PATIENT, NEVER), (NEVER, ALONE), (ALONE, PATIENT)] {
+        for (before, after) in [(NEVER, PATIENT), (PATIENT, NEVER), (NEVER, ALONE), (ALONE, PATIENT), (PATIENT, ALONE)]
+        {
             let listener = listen("127.0.0.1:0".parse().unwrap(), 8).unwrap();
             prepare_listener(&listener, before).unwrap();
             let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();

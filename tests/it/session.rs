@@ -250,6 +250,27 @@ async fn a_session_comes_back_to_its_owner_with_zookeepers_own_password() {
     proxy.finish(&["client_closed"; 2]).await;
 }
 
+/// As ClickHouse Keeper does, which resumes none.
+#[tokio::test]
+async fn a_session_that_the_server_gives_in_place_of_another_is_not_told_as_resumed() {
+    let upstream = Upstream::scripted(|mut server: Server| async move {
+        server.connect_request().await;
+        server.send(&welcome()).await;
+        server.fin().await;
+    })
+    .await;
+    let proxy = Proxy::with(Setup::new(&upstream).set("session.binding", "off")).await;
+    let mut client = Client::connect(proxy.address, &PKI.alice).await;
+    client.send(&wire::resume(SESSION + 1, [7; 16])).await;
+    client.frame().await;
+    client.goodbye().await;
+    upstream.finish().await;
+    assert_eq!(proxy.admin.reasons().await, ["upstream_closed"]);
+    assert_eq!(proxy.records()[0]["resumed"], false);
+    assert_eq!(proxy.admin.metrics().await.of("zoogate_session_openings_total{result=\"new\"}"), 1.0);
+    proxy.finish(&["upstream_closed"]).await;
+}
+
 #[tokio::test]
 async fn a_stranger_is_told_that_the_session_has_expired_and_zookeeper_hears_nothing() {
     let upstream = Upstream::start().await;

@@ -361,6 +361,17 @@ fn who_is_to_come_back_is_told_and_counted_once_and_shares_what_comes_then() {
 }
 
 #[test]
+fn who_has_been_told_to_end_is_not_judged_and_counted_again() {
+    let scene = Scene::new(rules(), HOUR);
+    let share = scene.enter();
+    let revoked = scene.with_crl(HOUR, true, "");
+    scene.judge(&revoked, Reload);
+    scene.judge(&revoked, Reload);
+    scene.judge(&scene.with_crl(HOUR, false, ""), Reload);
+    assert_eq!((ending(&share), scene.judged()), (Some(Ending::CertificateRevoked), [0, 1, 0]));
+}
+
+#[test]
 fn who_has_expired_is_told_that_and_nothing_of_secrets() {
     let scene = Scene::new(rules(), HOUR);
     let (before, _) = with_secrets(&scene, &[OLD]);

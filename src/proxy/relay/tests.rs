@@ -2,6 +2,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::Instant;
 
 use super::judge::X509Auth;
+use super::stopping::{SPREAD, UNHURRIED};
 use super::*;
 
 const ROOM: usize = 256 * 1024;
@@ -203,6 +204,38 @@ async fn waiting_in_its_turn() -> Bench {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     bench
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_long_for_a_reply_before_it_comes_back_goes_on_as_before_meanwhile() {
+    let mut bench = waiting_in_its_turn().await;
+    let ping = [&8_u32.to_be_bytes()[..], &(-2_i32).to_be_bytes(), &11_i32.to_be_bytes()].concat();
+    bench.client.write_all(&ping).await.unwrap();
+    let begun = Instant::now();
+    assert_eq!(read(&mut bench.server, ping.len()).await, ping, "or the session expires");
+    assert!(begun.elapsed() <= PATIENCE, "{:?}", begun.elapsed());
+    bench.client.write_all(&request(2)).await.unwrap();
+    assert_eq!(read(&mut bench.server, 14).await, request(2));
+    bench.server.write_all(&[reply(1), reply(-2), reply(2)].concat()).await.unwrap();
+    assert_eq!(read(&mut bench.client, 60).await, [reply(1), reply(-2), reply(2)].concat());
+    assert_eq!(bench.ending().await, Ending::SecretRotated, "now nothing is to come");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_hangs_up_while_it_waits_to_come_back_is_noticed() {
+    let Bench { client, server, over, ending, .. } = waiting_in_its_turn().await;
+    drop(client);
+    assert_eq!(tokio::time::timeout(PATIENCE + LINGER, ending).await.unwrap().unwrap(), Ending::ClientClosed);
+    drop((server, over));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_when_others_are_already_asked_to_come_back_does_so_too() {
+    let over = watch::Sender::new(None);
+    over.send_replace(Some(Ending::SecretRotated));
+    let mut stop = Stopping::new(Drain::new(Duration::from_secs(30)), over.subscribe());
+    let said = poll_fn(|cx| stop.poll(cx).map_or(Poll::Pending, Poll::Ready));
+    assert_eq!(tokio::time::timeout(UNHURRIED, said).await, Ok(Some(Ending::SecretRotated)));
 }
 
 #[tokio::test(start_paused = true)]
