@@ -144,8 +144,8 @@ words! {
         NoLongerTrusted => "no_longer_trusted",
         /// Closed between requests because the rules of `identity` make the client somebody else, or nobody.
         NoLongerAdmitted => "no_longer_admitted",
-        /// Closed between requests because `identity.secret_file` has changed: the client comes back with credentials of
-        /// every secret, and with its session.
+        /// Closed between requests because `identity.secret_file` has changed: the client comes back with its session, and
+        /// is given what it lacked.
         SecretRotated => "secret_rotated",
         /// Closed between requests because zoogate is stopping.
         Drained => "drained",

@@ -48,8 +48,8 @@ impl Translator {
 
     /// What an id of a client's ACL is to the server; `None` if it is the same.
     pub fn to_server(&self, id: &Id<'_>) -> Option<Id<'static>> {
-        if *id.scheme == *Credential::SCHEME.as_bytes() {
-            return escaped(&id.id).map(|id| Id::of_bytes(Credential::SCHEME, id));
+        if let Some(id) = digest(id) {
+            return escaped(id).map(|id| Id::of_bytes(Credential::SCHEME, id));
         }
         if *id.scheme != *X509.as_bytes() {
             return None;
@@ -65,12 +65,11 @@ impl Translator {
 
     /// What an id of the server's ACL is to the client; `None` if it is the same.
     pub fn to_client(&self, id: &Id<'_>) -> Option<Id<'static>> {
-        if *id.scheme == *Credential::SCHEME.as_bytes()
-            && let Some(id) = unescaped(&id.id)
-        {
+        let id = digest(id)?;
+        if let Some(id) = unescaped(id) {
             return Some(Id::of_bytes(Credential::SCHEME, id));
         }
-        let (user, hash) = digest(id)?.rsplit_once(':')?;
+        let (user, hash) = str::from_utf8(id).ok()?.rsplit_once(':')?;
         let identity = decode_user(user)?;
         let ours =
             |credential: Credential| credential.acl_id(self.algorithm).strip_prefix(user) == Some(&format!(":{hash}"));
@@ -80,12 +79,13 @@ impl Translator {
 
     /// What an entry of `whoAmI`, which shows users without hashes, is to the client; `None` if it is the same.
     pub fn user_to_client(&self, id: &Id<'_>) -> Option<Id<'static>> {
-        decode_user(digest(id)?).map(|identity| Id::owned(X509, identity.to_string()))
+        decode_user(str::from_utf8(digest(id)?).ok()?).map(|identity| Id::owned(X509, identity.to_string()))
     }
 }
 
-fn digest<'a>(id: &'a Id<'_>) -> Option<&'a str> {
-    (*id.scheme == *Credential::SCHEME.as_bytes()).then(|| str::from_utf8(&id.id).ok()).flatten()
+/// What an id of the scheme `digest` says.
+fn digest<'a>(id: &'a Id<'_>) -> Option<&'a [u8]> {
+    (*id.scheme == *Credential::SCHEME.as_bytes()).then_some(&*id.id)
 }
 
 /// A client's digest id as it must stand on the server, if not as it is: a bare `x` in the place of the hash is how

@@ -304,15 +304,16 @@ impl Chains {
     fn conclude(&self, entry: (Key, u64), verdict: Verdict, now: i64) -> Option<(RevalidationResult, usize, Renewal)> {
         let mut lists = self.lock();
         let live = lists.get_mut(&entry.0).filter(|live| live.number == entry.1 && !live.is_over())?;
-        let result = if self.rules.enforce { RevalidationResult::Closed } else { RevalidationResult::Observed };
+        let enforce = self.rules.enforce;
+        let result = if enforce { RevalidationResult::Closed } else { RevalidationResult::Observed };
         let (ending, detail) = match verdict {
             Verdict::Holds { not_after, renewal, .. } => {
                 live.ends_at(not_after);
                 if now <= live.last() {
-                    let due = renewal == Renewal::Due;
-                    let told = !live.come_back(due && self.rules.enforce) && self.rules.enforce;
-                    let result = if due { result } else { RevalidationResult::Kept };
-                    return (!due || !told).then_some((result, live.connections, renewal));
+                    let is_due = renewal == Renewal::Due;
+                    let is_news = live.come_back(is_due && enforce);
+                    let result = if is_due { result } else { RevalidationResult::Kept };
+                    return (is_news || !is_due || !enforce).then_some((result, live.connections, renewal));
                 }
                 (Ending::CertificateExpired, format!("it ends at {}, and tls.expiry_margin is over", utc(not_after)))
             }
@@ -328,10 +329,10 @@ impl Chains {
             "the authority of live connections has ended"
         );
         live.look_at_the_end();
-        if self.rules.enforce {
+        if enforce {
             live.over.send_replace(Some(ending));
         }
-        if self.rules.enforce || live.look <= now {
+        if enforce || live.look <= now {
             // Not again for its time alone.
             live.look = i64::MAX;
         }

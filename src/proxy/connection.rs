@@ -15,7 +15,7 @@ use super::relay::{self, Bounds, Terms};
 use super::roster::Place;
 use super::session::{self, Open, OpenError, Opening};
 use super::upstream::DialError;
-use super::{Gate, farewell, words};
+use super::{Gate, farewell, socket, words};
 use crate::identity::Identity;
 use crate::metrics::{FourLetterWordResult, ProbeKind, SessionOpening, SessionRefusal, TlsVersion};
 use crate::reason::{CloseReason, Ending};
@@ -74,6 +74,8 @@ impl Connection<'_> {
         let (gate, settings) = (self.gate, &self.gate.settings);
         let snapshot = gate.snapshot();
         let deadline = tokio::time::Instant::now() + settings.handshake_timeout;
+        // A peer that is gone already shows in the handshake.
+        let _ = socket::prepare_accepted(&stream, settings.client_liveness);
         let authenticated = Box::new(Box::pin(tls::handshake(stream, &snapshot.tls, deadline)).await?);
         self.authenticated(&authenticated);
 

@@ -36,7 +36,6 @@ impl Pulse {
 /// hold a permit that another one needs.
 pub(super) struct Listeners {
     sockets: Vec<(TcpListener, SocketAddr)>,
-    liveness: Liveness,
     /// Which one is asked first: the one behind the last that had somebody.
     first: usize,
 }
@@ -49,7 +48,7 @@ impl Listeners {
             socket::prepare_listener(&socket, liveness)?;
             socket.local_addr().map(|address| (socket, address))
         };
-        Ok(Self { sockets: sockets.into_iter().map(addressed).collect::<io::Result<_>>()?, liveness, first: 0 })
+        Ok(Self { sockets: sockets.into_iter().map(addressed).collect::<io::Result<_>>()?, first: 0 })
     }
 
     /// Accepts until the drain closes the gate.
@@ -78,11 +77,7 @@ impl Listeners {
         let permit = Arc::clone(places).acquire_owned().await.ok()?;
         loop {
             match poll_fn(|cx| self.poll_accept(cx)).await {
-                Ok((stream, ends)) => {
-                    // A peer that is gone already shows in the handshake.
-                    let _ = socket::prepare_accepted(&stream, self.liveness);
-                    return Some((stream, ends, permit));
-                }
+                Ok((stream, ends)) => return Some((stream, ends, permit)),
                 Err(error) => match gate.metrics.accept_failed(&error) {
                     AcceptError::Peer => {}
                     AcceptError::Descriptors | AcceptError::Other => {

@@ -38,7 +38,8 @@ const SCRATCH: usize = 32 * 1024;
 /// How long the second half of a connection may take to finish when the first has ended.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// How long a client whose authority has ended may wait for replies to what it has asked before.
+/// How long a client whose authority has ended may wait for replies to what it has asked before, and one that is to come
+/// back asks nothing more.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 thread_local! {

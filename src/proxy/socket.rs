@@ -50,7 +50,7 @@ pub(super) fn prepare(stream: &TcpStream, liveness: Liveness) -> io::Result<()> 
 }
 
 /// Sets what connections inherit from their listener, which may have been passed with other options: that saves each
-/// of them four system calls.
+/// of them three system calls.
 ///
 /// # Errors
 /// If the kernel refuses an option.

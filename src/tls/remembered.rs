@@ -19,7 +19,7 @@ use crate::rfc3339::unix;
 /// one certificate with ever other useless ones behind it, and gains by that only its own search.
 const ROOM: usize = 4 * 1024 * 1024;
 
-/// What a chain takes, but for its texts.
+/// What a chain takes, but for its texts: its entry, the hash as text, and the headers of what is allocated for it.
 const EACH: usize = size_of::<([u8; 32], Accepted)>() + 200;
 
 /// A verifier that remembers whom it accepted.

@@ -278,11 +278,17 @@ fn with_secrets(scene: &Scene, secrets: &[&str]) -> (Authority, Arc<Snapshot>) {
     (Authority { secrets: Some(Arc::new(secrets)), of_each: true, ..named_only("CN=alice") }, snapshot)
 }
 
+/// A client that connected when there was the old secret only.
+fn connected_under_old(scene: &Scene) -> (Authority, Share) {
+    let (authority, _) = with_secrets(scene, &[OLD]);
+    let share = scene.enter_with(&authority);
+    (authority, share)
+}
+
 #[test]
 fn who_lacks_a_secret_comes_back_for_it_once() {
     let scene = Scene::new(rules(), HOUR);
-    let (before, _) = with_secrets(&scene, &[OLD]);
-    let share = scene.enter_with(&before);
+    let (_, share) = connected_under_old(&scene);
     let (after, rotated) = with_secrets(&scene, &[OLD, NEW]);
     let back = scene.enter_with(&after);
     let over = share.over();
@@ -298,8 +304,7 @@ fn who_lacks_a_secret_comes_back_for_it_once() {
 #[test]
 fn who_would_lose_its_session_by_coming_back_stays() {
     let scene = Scene::new(rules(), HOUR);
-    let (before, _) = with_secrets(&scene, &[OLD]);
-    let share = scene.enter_with(&before);
+    let (_, share) = connected_under_old(&scene);
     let (_, replaced) = with_secrets(&scene, &[NEW]);
     scene.judge(&replaced, Reload);
     assert_eq!((ending(&share), scene.judged()), (None, [1, 0, 0]));
@@ -310,8 +315,7 @@ fn who_would_lose_its_session_by_coming_back_stays() {
 #[test]
 fn who_is_to_come_back_and_is_revoked_meanwhile_is_revoked() {
     let scene = Scene::new(rules(), HOUR);
-    let (before, _) = with_secrets(&scene, &[OLD]);
-    let share = scene.enter_with(&before);
+    let (_, share) = connected_under_old(&scene);
     scene.judge(&with_secrets(&scene, &[NEW, OLD]).1, Reload);
     scene.judge(&scene.with_crl(HOUR, true, ""), Reload);
     assert_eq!(ending(&share), Some(Ending::CertificateRevoked));
@@ -320,8 +324,7 @@ fn who_is_to_come_back_and_is_revoked_meanwhile_is_revoked() {
 #[test]
 fn who_would_be_refused_for_an_overdue_crl_is_not_sent_away_to_come_back() {
     let scene = Scene::new(rules(), 10 * HOUR);
-    let (before, _) = with_secrets(&scene, &[OLD]);
-    let share = scene.enter_with(&before);
+    let (_, share) = connected_under_old(&scene);
     with_secrets(&scene, &[OLD, NEW]);
     let rotated = scene.with_crl(HOUR, false, "  secret_file: secret\n");
     pass(2 * HOUR);
@@ -335,8 +338,7 @@ fn who_would_be_refused_for_an_overdue_crl_is_not_sent_away_to_come_back() {
 fn what_was_asked_of_a_connection_is_withdrawn_when_it_would_be_wrong_or_needless() {
     for after in [&[NEW][..], &[OLD]] {
         let scene = Scene::new(rules(), HOUR);
-        let (before, _) = with_secrets(&scene, &[OLD]);
-        let share = scene.enter_with(&before);
+        let (_, share) = connected_under_old(&scene);
         scene.judge(&with_secrets(&scene, &[NEW, OLD]).1, Reload);
         assert_eq!(ending(&share), Some(Ending::SecretRotated));
         scene.judge(&with_secrets(&scene, after).1, Reload);
@@ -347,8 +349,7 @@ fn what_was_asked_of_a_connection_is_withdrawn_when_it_would_be_wrong_or_needles
 #[test]
 fn who_is_to_come_back_is_told_and_counted_once_and_shares_what_comes_then() {
     let scene = Scene::new(rules(), HOUR);
-    let (before, _) = with_secrets(&scene, &[OLD]);
-    let share = scene.enter_with(&before);
+    let (before, share) = connected_under_old(&scene);
     let (_, rotated) = with_secrets(&scene, &[OLD, NEW]);
     scene.judge(&rotated, Reload);
     let late = scene.enter_with(&before);
@@ -372,7 +373,7 @@ fn who_has_been_told_to_end_is_not_judged_and_counted_again() {
 }
 
 #[test]
-fn who_has_expired_is_told_that_and_nothing_of_secrets() {
+fn who_has_expired_is_told_that_and_not_to_come_back() {
     let scene = Scene::new(rules(), HOUR);
     let (before, _) = with_secrets(&scene, &[OLD]);
     let margin = Revalidation { margin: Duration::from_secs(600), ..rules() };
@@ -386,8 +387,7 @@ fn who_has_expired_is_told_that_and_nothing_of_secrets() {
 #[test]
 fn nobody_is_made_to_come_back_where_nothing_is_enforced() {
     let scene = Scene::new(Revalidation { enforce: false, ..rules() }, HOUR);
-    let (before, _) = with_secrets(&scene, &[OLD]);
-    let share = scene.enter_with(&before);
+    let (_, share) = connected_under_old(&scene);
     scene.judge(&with_secrets(&scene, &[OLD, NEW]).1, Reload);
     assert_eq!((ending(&share), scene.judged()), (None, [0, 0, 1]));
 }

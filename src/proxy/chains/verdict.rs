@@ -1,6 +1,7 @@
 //! What a new snapshot, or the clock, says of live connections.
 
 use rustls_pki_types::{CertificateDer, UnixTime};
+use tracing::{info, warn};
 
 use crate::reason::{Ending, Refusal};
 use crate::snapshot::{Authority, Renewal, Snapshot};
@@ -78,28 +79,24 @@ impl Findings {
     /// Tells them in the log. `enforce` is whether connections are closed.
     pub(super) fn tell(self, enforce: bool) {
         if let Some((detail, connections)) = self.late {
-            tracing::warn!(
-                connections,
-                detail,
-                "a CRL is overdue: these live connections go on, and new ones are refused"
-            );
+            warn!(connections, detail, "a CRL is overdue: these live connections go on, and new ones are refused");
         }
         let (renewed, stranded) = (self.renewed, self.stranded);
         if renewed > 0 && enforce {
-            tracing::info!(
+            info!(
                 connections = renewed,
                 "identity.secret_file has changed: these live connections are closed one by one, between requests, and \
                  come back with what they lack"
             );
         } else if renewed > 0 {
-            tracing::warn!(
+            warn!(
                 connections = renewed,
                 "identity.secret_file has changed, and tls.revalidate is `observe`: these live connections keep what \
                  they were given until they reconnect"
             );
         }
         if stranded > 0 {
-            tracing::warn!(
+            warn!(
                 connections = stranded,
                 "identity.secret_file no longer has the secret that these live connections were opened with: when they \
                  reconnect, they lose their sessions if those are bound, and have other ids if they are digest ids; put \
