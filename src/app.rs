@@ -22,7 +22,7 @@ use tracing::{info, warn};
 use crate::admin::Admin;
 use crate::config::{self, Config};
 use crate::metrics::Metrics;
-use crate::proxy::{self, Bounds, Dialer, Gate, Health, Liveness, Revalidation, Settings, X509Auth};
+use crate::proxy::{self, Bounds, Dialer, Gate, Health, Liveness, LoopbackSources, Revalidation, Settings, X509Auth};
 use crate::reload::{Contents, Reloader};
 use crate::rfc3339::unix;
 use crate::shutdown::Drain;
@@ -347,7 +347,7 @@ pub fn dialer(upstream: &config::Upstream) -> Dialer {
         host: upstream.address.host.clone(),
         port: upstream.address.port,
         timeout: upstream.connect_timeout,
-        per_client: upstream.source == config::UpstreamSource::PerClient,
+        sources: (upstream.source == config::UpstreamSource::PerClient).then(LoopbackSources::default),
         liveness: liveness(upstream.tcp),
     }
 }

@@ -42,7 +42,7 @@ pub use refusals::{Refusals, RefusedClient};
 pub use relay::{Bounds, X509Auth};
 pub use roster::{Present, Roster};
 pub use socket::{Liveness, listen};
-pub use upstream::{DialError, Dialer};
+pub use upstream::{DialError, Dialer, LoopbackSources};
 
 /// What holds for every connection as long as the program runs.
 #[derive(Clone, Debug)]

@@ -1,5 +1,6 @@
 //! Dials ZooKeeper.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -18,8 +19,8 @@ pub struct Dialer {
     pub port: u16,
     /// How long one dial may take, name look-up included.
     pub timeout: Duration,
-    /// Whether each client is given a loopback source address of its own.
-    pub per_client: bool,
+    /// Gives each client a loopback source address of its own; without, the system chooses.
+    pub sources: Option<LoopbackSources>,
     /// Options of the connections.
     pub liveness: Liveness,
 }
@@ -60,13 +61,14 @@ impl Dialer {
 
     async fn dial_one(&self, address: SocketAddr, client: Option<IpAddr>) -> io::Result<TcpStream> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        if let (true, true, Some(client)) = (self.per_client, address.ip().is_loopback(), client)
+        if let (Some(sources), Some(client)) = (&self.sources, client)
             && address.is_ipv4()
+            && address.ip().is_loopback()
         {
             // The port is chosen when the destination is known: `bind` alone would look for one that nobody uses
             // for anything, which takes long, and fails, when one client's connections come and go by thousands.
             setsockopt(&socket, sockopt::IpBindAddressNoPort, &true)?;
-            socket.bind(SocketAddr::new(loopback_source(client).into(), 0))?;
+            socket.bind(SocketAddr::new(sources.of(client).into(), 0))?;
         }
         let stream = socket.connect(address).await?;
         socket::prepare(&stream, self.liveness)?;
@@ -74,13 +76,23 @@ impl Dialer {
     }
 }
 
-/// The loopback address that stands for a client, always the same one: in 127.64.0.0/10, so that ZooKeeper's
-/// count of connections per address (`maxClientCnxns`) and its logs keep meaning something.
-fn loopback_source(client: IpAddr) -> Ipv4Addr {
-    let text = client.to_canonical().to_string();
-    // FNV-1a: the same in every version of zoogate. Clients gain nothing by a collision.
-    let hash = text.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    Ipv4Addr::from_bits(0x7f40_0000 | ((hash ^ (hash >> 22)) & 0x003f_ffff))
+/// The loopback addresses that stand for clients, in 127.64.0.0/10, so that ZooKeeper's count of connections per
+/// address (`maxClientCnxns`) and its logs keep meaning something.
+///
+/// The map is keyed (SipHash) by a random key of this value. With a map that is known, a client could pick an address
+/// that shares a neighbour's source, and use up the neighbour's connections. The key need not outlive the process:
+/// ZooKeeper counts live connections only, and all of them end with the process. So there is no key to keep secret, and
+/// what a client learns of one map is worth nothing after a restart.
+#[derive(Clone, Debug, Default)]
+pub struct LoopbackSources(RandomState);
+
+impl LoopbackSources {
+    /// The source of a client's connections: the same one for the same address, in IPv6's writing too.
+    fn of(&self, client: IpAddr) -> Ipv4Addr {
+        let hash = self.0.hash_one(client.to_canonical());
+        // The lower 22 bits; any bits of the hash do.
+        Ipv4Addr::from_bits(0x7f40_0000 | (hash as u32 & 0x003f_ffff))
+    }
 }
 
 #[cfg(test)]
@@ -88,9 +100,10 @@ mod tests {
     use super::*;
 
     fn dialer(port: u16, per_client: bool) -> Dialer {
+        let sources = per_client.then(LoopbackSources::default);
         let liveness =
             Liveness { keepalive: Some(Duration::from_secs(60)), user_timeout: Some(Duration::from_secs(30)) };
-        Dialer { host: "127.0.0.1".to_owned(), port, timeout: Duration::from_secs(5), per_client, liveness }
+        Dialer { host: "127.0.0.1".to_owned(), port, timeout: Duration::from_secs(5), sources, liveness }
     }
 
     #[tokio::test]
@@ -101,20 +114,45 @@ mod tests {
         assert!(nix::sys::socket::getsockopt(&stream, sockopt::IpBindAddressNoPort).unwrap());
     }
 
-    async fn source(per_client: bool, client: &str) -> IpAddr {
+    async fn sources(per_client: bool, clients: &[&str]) -> Vec<IpAddr> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let _stream = dialer(port, per_client).dial(Some(client.parse().unwrap())).await.unwrap();
-        listener.accept().await.unwrap().1.ip()
+        let dialer = dialer(listener.local_addr().unwrap().port(), per_client);
+        let mut sources = Vec::new();
+        for client in clients {
+            let _stream = dialer.dial(Some(client.parse().unwrap())).await.unwrap();
+            sources.push(listener.accept().await.unwrap().1.ip());
+        }
+        sources
     }
 
     #[tokio::test]
     async fn each_client_has_a_source_of_its_own() {
-        let (first, second) = (source(true, "10.1.2.3").await, source(true, "10.1.2.4").await);
+        let sources_of = sources(true, &["10.1.2.3", "10.1.2.4", "10.1.2.3", "::ffff:10.1.2.3"]).await;
+        let [first, second, again, mapped] = sources_of[..] else { panic!("{sources_of:?}") };
         assert_ne!(first, second);
-        assert_eq!(first, source(true, "::ffff:10.1.2.3").await, "the same client in IPv6 clothes");
+        assert_eq!(first, again);
+        assert_eq!(first, mapped, "the same client in IPv6 clothes");
         assert!(matches!(first, IpAddr::V4(v4) if v4.octets()[0] == 127 && v4.octets()[1] & 0xc0 == 64), "{first}");
-        assert_eq!(source(false, "10.1.2.3").await, IpAddr::V4(Ipv4Addr::LOCALHOST));
+        assert_eq!(sources(false, &["10.1.2.3"]).await, [IpAddr::V4(Ipv4Addr::LOCALHOST)]);
+    }
+
+    /// A pair of addresses that collide under one key tells nothing of another: with a map without a key, or with a
+    /// known one, each pair that is found here would collide everywhere.
+    #[test]
+    fn no_client_can_choose_a_neighbours_source() {
+        let known = LoopbackSources::default();
+        let mut first_with = std::collections::HashMap::new();
+        let mut pairs = Vec::new();
+        for client in (0..40_000_u32).map(|n| IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + n))) {
+            if let Some(neighbour) = first_with.insert(known.of(client), client) {
+                pairs.push((neighbour, client));
+            }
+        }
+        assert!(pairs.len() > 50, "{} of 190 expected", pairs.len());
+        assert!(pairs.iter().all(|(one, other)| known.of(*one) == known.of(*other)), "stable");
+        let other = LoopbackSources::default();
+        // By chance, one in 4,194,304.
+        assert!(pairs.iter().filter(|(one, two)| other.of(*one) == other.of(*two)).count() <= 1);
     }
 
     #[tokio::test]
