@@ -198,6 +198,82 @@ four_letter_words: { allow: [] }
     assert_eq!(parse(&format!("{SMALLEST}limits: {{ frame: 65536 }}")).unwrap().limits.frame, 65536);
 }
 
+/// Every key that admits `on` or `off`, with the words that it admits.
+const SWITCHES: &[(&str, &[&str])] = &[
+    ("acl.translate", &["on", "off"]),
+    ("session.binding", &["on", "off"]),
+    ("listen.keepalive", &["off"]),
+    ("listen.user_timeout", &["off"]),
+    ("upstream.keepalive", &["off"]),
+    ("upstream.user_timeout", &["off"]),
+    ("tls.expiry_warning", &["off"]),
+    ("reload.interval", &["off"]),
+    ("ensemble.advertise", &["off"]),
+    ("log.level", &["off"]),
+];
+
+const GOOD: [(&str, &str); 5] = [
+    ("listen.address", "0.0.0.0:2281"),
+    ("tls.crls", "ca.crl"),
+    ("tls.key_store.path", "server.p12"),
+    ("tls.trust_store.path", "trust.pem"),
+    ("identity.secret_file", "secret"),
+];
+
+fn with_key(path: &str, value: &str) -> Result<Config, ConfigError> {
+    let mut keys = BTreeMap::from(GOOD);
+    keys.insert(path, value);
+    parse(&render(&keys))
+}
+
+#[test]
+fn a_switch_is_read_in_every_spelling_of_yaml() {
+    let on = ["on", "On", "ON", "true", "True", "TRUE", "yes", "Yes", "YES", "'on'", "\"true\"", "'yes'"];
+    let off = ["off", "Off", "OFF", "false", "False", "FALSE", "no", "No", "NO", "'off'", "\"false\"", "'no'"];
+    for (path, admitted) in SWITCHES {
+        for (spellings, word) in [(on, "on"), (off, "off")] {
+            let plain = with_key(path, word);
+            assert_eq!(plain.is_ok(), admitted.contains(&word), "{path}: {word}");
+            for spelling in spellings {
+                match (&plain, with_key(path, spelling)) {
+                    // The same configuration, whatever the spelling.
+                    (Ok(plain), Ok(read)) => {
+                        assert_eq!(format!("{plain:?}"), format!("{read:?}"), "{path}: {spelling}")
+                    }
+                    (Err(_), Err(error)) => assert!(error.to_string().contains(path), "{error}"),
+                    (_, read) => panic!("{path}: {spelling}: {read:?}"),
+                }
+            }
+        }
+        for neither in ["'onn'", "y", "'o ff'", "[off]", "{ off: on }"] {
+            let error = with_key(path, neither).map(drop).expect_err("neither on nor off").to_string();
+            assert!(error.contains(path), "{error}");
+        }
+    }
+}
+
+#[test]
+fn every_key_that_admits_off_is_among_the_switches_and_no_other_takes_a_boolean() {
+    for key in KEYS {
+        let listed = SWITCHES.iter().any(|(path, _)| *path == key.path);
+        assert_eq!(with_key(key.path, "off").is_ok() && with_key(key.path, "false").is_ok(), listed, "{}", key.path);
+        for boolean in ["true", "false"] {
+            assert!(listed || with_key(key.path, boolean).is_err(), "{}: {boolean}", key.path);
+        }
+    }
+}
+
+#[test]
+fn a_byte_order_mark_at_the_head_is_no_part_of_the_configuration() {
+    let marked = format!("\u{feff}{}", SMALLEST.trim_start());
+    assert_eq!(parse(&marked).unwrap().listen.addresses.len(), 1);
+    let wrong = parse(&format!("{marked}limits: {{ frame: a lot }}\n")).unwrap_err().to_string();
+    assert!(wrong.starts_with("zoogate.yaml:6: limits.frame: "), "{wrong}");
+    // Only there: elsewhere it is a part of a word.
+    let inside = parse(&marked.replace("tls:", "\u{feff}tls:")).unwrap_err().to_string();
+    assert!(inside.contains("unknown key") || inside.contains("not valid YAML"), "{inside}");
+}
+
 #[test]
 fn without_injection_no_secret_is_needed() {
     let config = parse(&SMALLEST.replace("secret_file: secret", "inject: none")).unwrap();
@@ -296,6 +372,15 @@ fn a_file_that_is_missing_too_long_or_not_text_is_refused_by_name() {
     assert!(said(directory.path()).contains("can't be read"));
     fs::write(&file, b"listen: \xff\n").unwrap();
     assert!(said(&file).contains("is not UTF-8"));
+    let utf16 = |bytes: fn(u16) -> [u8; 2]| SMALLEST.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
+    for (mark, text) in [
+        (&b"\xff\xfe"[..], utf16(u16::to_le_bytes)),
+        (&b"\xfe\xff"[..], utf16(u16::to_be_bytes)),
+        (&b""[..], utf16(u16::to_le_bytes)),
+    ] {
+        fs::write(&file, [mark, &text].concat()).unwrap();
+        assert!(said(&file).contains("is UTF-16 text"), "{}", said(&file));
+    }
     fs::write(&file, "# padding\n".repeat(110_000)).unwrap();
     assert!(said(&file).contains("is longer than 1 MiB"));
 }

@@ -48,5 +48,9 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
     if bytes.len() > raw::MAX_FILE {
         return Err("is longer than 1 MiB; is it the right file?".to_owned());
     }
+    // UTF-16 has a byte order mark, or the NUL of an ASCII character; YAML in UTF-8 has neither.
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) || bytes.contains(&0) {
+        return Err("is UTF-16 text, or no text: save it as UTF-8".to_owned());
+    }
     String::from_utf8(bytes).map_err(|_| "is not UTF-8 text; is it the right file?".to_owned())
 }

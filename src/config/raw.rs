@@ -69,6 +69,7 @@ pub(super) struct SyntaxError {
 
 /// Parses the file. An empty file is an empty section.
 pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
+    let text = without_mark(text);
     check_nesting(text)?;
     let next = Cell::new(0);
     let part = Part { next: &next, fail_at: None };
@@ -83,8 +84,13 @@ pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
 pub(super) fn line_of(text: &str, position: Position) -> Option<usize> {
     let next = Cell::new(0);
     let part = Part { next: &next, fail_at: Some(position) };
-    let error = part.deserialize(serde_yaml::Deserializer::from_str(text)).err()?;
+    let error = part.deserialize(serde_yaml::Deserializer::from_str(without_mark(text))).err()?;
     error.location().map(|location| location.line())
+}
+
+/// The text without the byte order mark that some editors and PowerShell put in front.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// The parser's sentence without the position, which is told in front of it, and with what it usually means.

@@ -377,7 +377,11 @@ fn shutdown(r: &mut Reader<'_>) -> Option<Shutdown> {
 fn log(r: &mut Reader<'_>) -> Option<Log> {
     let format = r.value("log.format", value::word);
     let level = r.value("log.level", |kind, _| {
-        let filter = value::text(kind, "a level like `info`")?;
+        // `off` is a level; of `on` nobody could say which one it is.
+        let filter = match value::switch(kind) {
+            Some("off") => "off",
+            _ => value::text(kind, "a level like `info`, or `off`")?,
+        };
         telemetry::check_filter(filter).map_err(|error| error.to_string())?;
         Ok(filter.to_owned())
     });

@@ -82,9 +82,27 @@ pub(super) fn word<T: FromStr<Err: fmt::Display>>(kind: &Kind, _: &Origin) -> Re
     text(kind, "a word")?.parse().map_err(|error: T::Err| error.to_string())
 }
 
-/// One of a few words of our own.
+/// `on` or `off`, where the value is one of YAML 1.1's spellings of a switch, quoted or not: Helm, kubectl and Ansible
+/// turn one into another.
+pub(super) fn switch(kind: &Kind) -> Option<&'static str> {
+    let on = match kind {
+        Kind::Bool(on) => *on,
+        Kind::Text(word) => match word.as_str() {
+            "on" | "On" | "ON" | "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" => true,
+            "off" | "Off" | "OFF" | "false" | "False" | "FALSE" | "no" | "No" | "NO" => false,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Some(if on { "on" } else { "off" })
+}
+
+/// One of a few words of our own. Where `on` or `off` is among them, every spelling of a [`switch`] is taken for it.
 pub(super) fn choice<T: Copy>(words: &[(&str, T)]) -> impl Fn(&Kind, &Origin) -> Result<T, String> {
     move |kind, _| {
+        if let Some((_, value)) = switch(kind).and_then(|meant| words.iter().find(|(name, _)| *name == meant)) {
+            return Ok(*value);
+        }
         let names: Vec<String> = words.iter().map(|(name, _)| format!("`{name}`")).collect();
         let expected = format!("one of {}", names.join(", "));
         let written = text(kind, &expected)?;
@@ -123,13 +141,13 @@ pub(super) fn duration(allowed: RangeInclusive<Duration>) -> impl Fn(&Kind, &Ori
     }
 }
 
-/// A duration, or `off` (also 0).
+/// A duration, or `off` in any spelling of a [`switch`] (also 0).
 pub(super) fn duration_or_off(
     allowed: RangeInclusive<Duration>,
 ) -> impl Fn(&Kind, &Origin) -> Result<Option<Duration>, String> {
     let on = duration(allowed);
     move |kind, origin| match kind {
-        Kind::Text(word) if word == "off" => Ok(None),
+        kind if switch(kind) == Some("off") => Ok(None),
         kind if duration(Duration::ZERO..=Duration::ZERO)(kind, origin).is_ok() => Ok(None),
         kind => on(kind, origin).map(Some).map_err(|message| format!("{message}; or `off`")),
     }

@@ -21,6 +21,8 @@ SNAPSHOTS = ROOT / "tests" / "helm" / "snapshots"
 FOREIGN = ("monitoring.coreos.com/", "cert-manager.io/")
 MINIMAL = {"tls": {"secret": {"name": "t"}}, "trust": {"secret": {"name": "t"}}}
 ENSEMBLE = merged(MINIMAL, {"ensemble": {"enabled": True}})
+# What YAML 1.1 makes of `on` and `off` in a file of values.
+SWITCHES = {"acl": {"translate": True}, "session": {"binding": False}, "upstream": {"keepalive": False}, "ensemble": {"advertise": False}}
 NAMES = ["ensemble", "ensemble-secret", "ensemble-java-stores", "inject", "objects", "csi"]
 
 
@@ -540,8 +542,12 @@ class Configurations(unittest.TestCase):
     def test_a_parent_chart_has_a_good_configuration(self):
         self.check(render({}, parent()))
 
+    def test_a_wrong_switch_is_no_good_configuration(self):
+        with self.assertRaises(AssertionError):
+            self.check(render(merged(ENSEMBLE, {"config": {"upstream": {"keepalive": True}}})))
+
     def test_other_ways_of_injecting_and_listening_are_good(self):
-        for config in [{"identity": {"inject": "none"}}, {"identity": {"inject": "x509", "super": ["CN=admin"]}}, {"acl": {"translate": "on"}}]:
+        for config in [{"identity": {"inject": "none"}}, {"identity": {"inject": "x509", "super": ["CN=admin"]}}, {"acl": {"translate": "on"}}, SWITCHES]:
             self.check(render(merged(ENSEMBLE, {"config": config})))
         self.check(render(merged(ENSEMBLE, {"listen": {"host": "[::]"}, "admin": {"host": "[::1]"}})))
 
