@@ -63,6 +63,8 @@ words! {
         WeakKey => "weak_key",
         /// A certificate or handshake message that can't be parsed.
         Malformed => "malformed",
+        /// The client's certificates are more, or larger, or take more work, than a limit allows.
+        ChainTooLarge => "chain_too_large",
         /// No TLS version in common.
         NoCommonVersion => "no_common_version",
         /// No cipher suite, group or signature scheme in common.

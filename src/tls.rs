@@ -4,6 +4,7 @@
 //! [`verifier::ClientVerifier`] and speaks with a [`material::TlsMaterial`]; both are built once per reload and
 //! never change. Nothing else in the project calls rustls.
 
+pub mod limits;
 pub mod material;
 pub mod remembered;
 pub mod revocation;
@@ -16,6 +17,8 @@ mod error;
 mod name;
 mod path;
 mod plaintext;
+mod signatures;
+mod vouched;
 mod webpki_terms;
 
 use std::sync::Arc;

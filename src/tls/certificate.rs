@@ -1,5 +1,6 @@
 //! One X.509 certificate of any version, as far as verification looks at it.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, SubjectPublicKeyInfoDer};
@@ -9,6 +10,7 @@ use x509_parser::public_key::PublicKey;
 
 use super::der;
 use super::name;
+use super::signatures::Signatures;
 use super::verifier::VerifyError;
 use crate::reason::Refusal;
 
@@ -16,6 +18,8 @@ use crate::reason::Refusal;
 const RSA_MIN_BITS: usize = 2048;
 /// RSA keys longer than this are not supported by the cryptographic library.
 const RSA_MAX_BITS: usize = 8192;
+/// RSA public exponents longer than this are refused: a check takes a step for each bit, and every tool makes 65537.
+const RSA_MAX_EXPONENT_BITS: usize = 17;
 
 const KEY_CERT_SIGN: u16 = 1 << 5;
 const CRL_SIGN: u16 = 1 << 6;
@@ -52,6 +56,9 @@ pub(crate) struct Extensions {
     pub(crate) unknown_critical: Option<String>,
     /// URIs of the CRL distribution points.
     pub(crate) crl_uris: Vec<String>,
+    /// The keyIdentifier of the authorityKeyIdentifier.
+    issuer_key_id: Option<Box<[u8]>>,
+    key_id: Option<Box<[u8]>>,
 }
 
 struct Purposes {
@@ -176,15 +183,20 @@ impl<'a> Certificate<'a> {
         self.extensions.ca && self.may_sign_certificates()
     }
 
+    /// Whether it names this issuer's key by its identifier. Only a hint at whom to try first.
+    pub(crate) fn names_key_of(&self, issuer: &Certificate<'_>) -> bool {
+        self.extensions.issuer_key_id.is_some() && self.extensions.issuer_key_id == issuer.extensions.key_id
+    }
+
     /// Verifies this certificate's signature with the issuer's SubjectPublicKeyInfo.
-    pub(crate) fn check_signature(&self, issuer: &Certificate<'_>) -> Result<(), VerifyError> {
+    pub(crate) fn check_signature(&self, issuer: &Certificate<'_>, signatures: &Signatures) -> Result<(), VerifyError> {
         let signed = der::signed(&self.der);
         if let Some(weak) = signed.as_ref().and_then(|signed| weak_signature(signed.algorithm)) {
             let detail = format!("{} is signed with {weak}: issue it again with SHA-256", self.label());
             return Err(VerifyError::new(Refusal::WeakKey, detail));
         }
         issuer.check_key()?;
-        match signed.map_or(Signature::Bad, |signed| verify_signed(&signed, issuer.public_key())) {
+        match signed.map_or(Signature::Bad, |signed| verify_signed(&signed, issuer.public_key(), signatures)) {
             Signature::Good => Ok(()),
             Signature::Unsupported => {
                 let detail = format!("{} is signed with an algorithm that is not supported", self.label());
@@ -213,14 +225,13 @@ impl<'a> Certificate<'a> {
 impl Extensions {
     fn read(certificate: &X509Certificate<'_>) -> Result<Self, String> {
         let mut read = Self::default();
-        let mut seen = Vec::new();
+        let mut seen = HashSet::new();
         for extension in certificate.extensions() {
             let oid = extension.oid.to_id_string();
-            if seen.contains(&oid) {
+            if !seen.insert(extension.oid.as_bytes()) {
                 return Err(format!("it has the extension {oid} twice"));
             }
             read.add(extension, &oid)?;
-            seen.push(oid);
         }
         Ok(read)
     }
@@ -244,9 +255,11 @@ impl Extensions {
                 let names = points.iter().filter_map(|point| point.distribution_point.as_ref());
                 self.crl_uris = names.flat_map(full_name_uris).collect();
             }
-            ParsedExtension::SubjectAlternativeName(_)
-            | ParsedExtension::AuthorityKeyIdentifier(_)
-            | ParsedExtension::SubjectKeyIdentifier(_) => {}
+            ParsedExtension::AuthorityKeyIdentifier(id) => {
+                self.issuer_key_id = id.key_identifier.as_ref().map(|id| id.0.into());
+            }
+            ParsedExtension::SubjectKeyIdentifier(id) => self.key_id = Some(id.0.into()),
+            ParsedExtension::SubjectAlternativeName(_) => {}
             // A usage that can't be read must not count as absent.
             ParsedExtension::ParseError { .. }
                 if matches!(oid, "2.5.29.15" | "2.5.29.19" | "2.5.29.30" | "2.5.29.36" | "2.5.29.37" | "2.5.29.54") =>
@@ -282,14 +295,15 @@ pub(crate) enum Signature {
     Unsupported,
 }
 
-/// Verifies a certificate's or a CRL's signature with a SubjectPublicKeyInfo.
-pub(crate) fn verify_signed(signed: &der::Signed<'_>, public_key: &[u8]) -> Signature {
+/// Verifies a certificate's or a CRL's signature with a SubjectPublicKeyInfo, on this account.
+pub(crate) fn verify_signed(signed: &der::Signed<'_>, public_key: &[u8], signatures: &Signatures) -> Signature {
     let key = SubjectPublicKeyInfoDer::from(public_key);
     let Ok(key) = webpki::RawPublicKeyEntity::try_from(&key) else {
         return Signature::Unsupported;
     };
-    for algorithm in algorithms().iter().filter(|known| known.signature_alg_id().as_ref() == signed.algorithm) {
-        match key.verify_signature(*algorithm, signed.message, signed.signature) {
+    let algorithms = signatures.algorithms();
+    for algorithm in algorithms.iter().filter(|known| known.signature_alg_id().as_ref() == signed.algorithm) {
+        match key.verify_signature(algorithm, signed.message, signed.signature) {
             Ok(()) => return Signature::Good,
             Err(webpki::Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_)) => {}
             Err(_) => return Signature::Bad,
@@ -329,6 +343,13 @@ fn weak_key(certificate: &X509Certificate<'_>) -> Option<String> {
             Ok(PublicKey::RSA(rsa)) => {
                 let bits = bit_length(rsa.modulus);
                 let fits = (RSA_MIN_BITS..=RSA_MAX_BITS).contains(&bits);
+                let exponent = bit_length(rsa.exponent);
+                if exponent > RSA_MAX_EXPONENT_BITS {
+                    return Some(format!(
+                        "an RSA key with a public exponent of {exponent} bits; at most {RSA_MAX_EXPONENT_BITS} are \
+                         accepted, and 65537 is usual"
+                    ));
+                }
                 (!fits).then(|| format!("an RSA key of {bits} bits; {RSA_MIN_BITS} to {RSA_MAX_BITS} are accepted"))
             }
             _ => Some("an RSA key that can't be parsed".to_owned()),

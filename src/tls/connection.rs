@@ -118,6 +118,7 @@ fn alert_for(refusal: Refusal) -> CertificateError {
         | Refusal::NameConstraints
         | Refusal::BadSignature
         | Refusal::Malformed
+        | Refusal::ChainTooLarge
         | Refusal::NoCommonVersion
         | Refusal::NoCommonCipher
         | Refusal::PeerAlert

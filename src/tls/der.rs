@@ -19,7 +19,10 @@ pub(crate) struct Signed<'a> {
 pub(crate) const SEQUENCE: u8 = 0x30;
 const BIT_STRING: u8 = 0x03;
 const INTEGER: u8 = 0x02;
+const OCTET_STRING: u8 = 0x04;
+const CONSTRUCTED: u8 = 0x20;
 const VERSION: u8 = 0xa0;
+const EXTENSIONS: u8 = 0xa3;
 
 /// Reads one element with a definite length; `None` when the bytes don't hold one.
 pub(crate) fn next<'a>(input: &mut &'a [u8]) -> Option<Element<'a>> {
@@ -53,6 +56,59 @@ pub(crate) fn signed(mut input: &[u8]) -> Option<Signed<'_>> {
     (input.is_empty() && outer.is_empty() && unused == 0).then_some(Signed { message, algorithm, signature })
 }
 
+/// Where the parts of a certificate lie that a peer can make long.
+pub(crate) struct Outline<'a> {
+    /// Contents of the issuer's Name.
+    pub(crate) issuer: &'a [u8],
+    /// Contents of the subject's Name.
+    pub(crate) subject: &'a [u8],
+    /// The extensions, one behind the other; empty where there are none.
+    pub(crate) extensions: &'a [u8],
+}
+
+/// The outline of a certificate of any version; `None` where it has another shape.
+pub(crate) fn outline(mut certificate: &[u8]) -> Option<Outline<'_>> {
+    let mut outer = expect(&mut certificate, SEQUENCE)?.contents;
+    let mut tbs = expect(&mut outer, SEQUENCE)?.contents;
+    if tbs.first() == Some(&VERSION) {
+        next(&mut tbs)?;
+    }
+    expect(&mut tbs, INTEGER)?;
+    let _signature = expect(&mut tbs, SEQUENCE)?;
+    let issuer = expect(&mut tbs, SEQUENCE)?.contents;
+    let _validity = expect(&mut tbs, SEQUENCE)?;
+    let subject = expect(&mut tbs, SEQUENCE)?.contents;
+    let _public_key = expect(&mut tbs, SEQUENCE)?;
+    let extensions = children(tbs).find(|element| element.tag == EXTENSIONS);
+    let extensions = extensions.and_then(|element| expect(&mut &*element.contents, SEQUENCE));
+    Some(Outline { issuer, subject, extensions: extensions.map_or(&[], |element| element.contents) })
+}
+
+/// The elements of these contents, up to the first that is none.
+pub(crate) fn children(contents: &[u8]) -> impl Iterator<Item = Element<'_>> {
+    let mut rest = contents;
+    std::iter::from_fn(move || next(&mut rest))
+}
+
+/// How many elements these bytes hold, those within others included; as soon as there are more than `limit`, a number
+/// above it. What an OCTET STRING holds counts too: there are the contents of extensions.
+pub(crate) fn count(input: &[u8], limit: usize) -> usize {
+    let mut counted = 0;
+    let mut levels: Vec<&[u8]> = vec![input];
+    while let Some(mut level) = levels.pop() {
+        while let Some(element) = next(&mut level) {
+            counted += 1;
+            if counted > limit {
+                return counted;
+            }
+            if element.tag & CONSTRUCTED != 0 || element.tag == OCTET_STRING {
+                levels.push(element.contents);
+            }
+        }
+    }
+    counted
+}
+
 /// The SubjectPublicKeyInfo of a certificate of any version, header included.
 pub(crate) fn subject_public_key(certificate: &[u8]) -> Option<&[u8]> {
     let mut message = signed(certificate)?.message;
@@ -83,6 +139,21 @@ mod tests {
         ] {
             assert!(next(&mut &*bytes).is_none(), "{bytes:02x?}");
         }
+    }
+
+    #[test]
+    fn elements_are_counted_at_every_depth_and_no_further_than_asked() {
+        let nested = b"\x30\x0a\x30\x03\x02\x01\x07\x04\x03\x0c\x01x";
+        assert_eq!(count(nested, 100), 5, "the octet string's contents too");
+        assert_eq!(count(nested, 2), 3);
+        assert_eq!(count(b"\x30\x05\x01", 100), 0, "what is no DER");
+        // As deep as 16 KiB can be: no recursion.
+        let mut deep = Vec::new();
+        while deep.len() < 16_000 {
+            let length = u16::try_from(deep.len()).unwrap().to_be_bytes();
+            deep = [&[0x30, 0x82], &length[..], &deep].concat();
+        }
+        assert_eq!(count(&deep, 10_000), 4_000);
     }
 
     #[test]

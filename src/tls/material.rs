@@ -12,6 +12,7 @@ use rustls_pki_types::UnixTime;
 use super::certificate::Certificate;
 use super::connection::ConnectionVerifier;
 use super::remembered::RememberingVerifier;
+use super::signatures::Signatures;
 use super::verifier::{ClientVerifier, VerifyError};
 use super::{date, hex, name};
 use crate::reason::Refusal;
@@ -270,7 +271,8 @@ fn check_chain(chain: &[Certificate<'_>]) -> Result<(), MaterialError> {
     for certificate in chain.iter().filter(|certificate| !certificate.is_self_issued()) {
         let issuer = name::canonical(certificate.issuer());
         let issuers = chain.iter().filter(|candidate| name::canonical(candidate.subject()) == issuer);
-        let signed: Vec<_> = issuers.map(|issuer| certificate.check_signature(issuer)).collect();
+        let signed: Vec<_> =
+            issuers.map(|issuer| certificate.check_signature(issuer, &Signatures::unlimited())).collect();
         let is_bad = |checked: &Result<(), VerifyError>| {
             checked.as_ref().is_err_and(|error| error.refusal == Refusal::BadSignature)
         };

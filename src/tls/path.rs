@@ -10,15 +10,18 @@ use std::collections::HashMap;
 use rustls::DistinguishedName;
 
 use super::certificate::Certificate;
+use super::limits::over;
 use super::name;
+use super::signatures::Signatures;
 use super::verifier::VerifyError;
+use super::vouched::Sent;
 use crate::reason::Refusal;
 use crate::store::TrustStore;
 
 /// Most intermediates on a path.
 const DEPTH: usize = 8;
-/// Most signatures verified for one client.
-const SIGNATURES: usize = 32;
+/// Most steps from a certificate to a possible issuer. Signatures are counted apart; those checked before cost nothing.
+const STEPS: usize = 64;
 
 /// A path from a leaf to an anchor whose signatures verify.
 pub(crate) struct Path<'p> {
@@ -68,6 +71,11 @@ impl Trusted {
         indices.filter_map(|&index| Some((index, self.certificates.get(index)?)))
     }
 
+    /// How many of its CAs share their name with another: the most of one name, less one.
+    pub(crate) fn namesakes(&self) -> usize {
+        self.by_name.values().map(Vec::len).max().unwrap_or(1).saturating_sub(1)
+    }
+
     /// The CA names that clients are told; none where there are too many. Java clients choose a certificate by them,
     /// so a pinned certificate adds its issuer's.
     pub(crate) fn hints(&self) -> Vec<DistinguishedName> {
@@ -91,23 +99,45 @@ impl Trusted {
 
 /// The search; consumed by [`Search::run`].
 pub(crate) struct Search<'p, C> {
-    trusted: &'p Trusted,
-    /// With their canonical subject names: a peer may send long names, and each step compares all of them.
-    presented: Vec<(Vec<u8>, &'p Certificate<'p>)>,
+    pub(crate) trusted: &'p Trusted,
+    pub(crate) sent: &'p [Sent<'p>],
+    /// The positions of those that have a link to the trust store: others are on no path.
+    pub(crate) vouched: &'p [usize],
+    pub(crate) signatures: &'p Signatures,
     /// Unix seconds.
-    now: i64,
+    pub(crate) now: i64,
     /// What else a complete path must satisfy.
-    check: C,
-    signatures_left: usize,
+    pub(crate) check: C,
+    pub(crate) progress: Progress,
+}
+
+/// How far a search has come.
+pub(crate) struct Progress {
+    steps_left: usize,
     best: Option<VerifyError>,
+    errors: Vec<VerifyError>,
+}
+
+impl Progress {
+    /// Nothing done yet; these reasons are known why there may be no path.
+    pub(crate) fn new(errors: Vec<VerifyError>) -> Self {
+        Self { steps_left: STEPS, best: None, errors }
+    }
+
+    /// The most telling reason; of several as telling, that of the search itself.
+    fn reason(&mut self) -> Option<VerifyError> {
+        std::mem::take(&mut self.errors).into_iter().for_each(|error| self.note(error));
+        self.best.take()
+    }
+
+    fn note(&mut self, error: VerifyError) {
+        if self.best.as_ref().is_none_or(|best| telling(error.refusal) > telling(best.refusal)) {
+            self.best = Some(error);
+        }
+    }
 }
 
 impl<'p, C: Fn(&Path<'p>) -> Result<(), VerifyError>> Search<'p, C> {
-    pub(crate) fn new(trusted: &'p Trusted, presented: &'p [Certificate<'p>], now: i64, check: C) -> Self {
-        let presented = presented.iter().map(|it| (name::canonical(it.subject()), it)).collect();
-        Self { trusted, presented, now, check, signatures_left: SIGNATURES, best: None }
-    }
-
     /// Finds an acceptable path, or the most telling reason why there is none.
     ///
     /// The leaf's own validity, usage and key are the caller's to check.
@@ -116,7 +146,7 @@ impl<'p, C: Fn(&Path<'p>) -> Result<(), VerifyError>> Search<'p, C> {
         let mut intermediates = Vec::new();
         match self.extend(leaf, leaf, &mut intermediates) {
             Some(path) => Ok(path),
-            None => Err(self.best.take().unwrap_or_else(|| self.unknown_ca(leaf))),
+            None => Err(self.progress.reason().unwrap_or_else(|| self.unknown_ca(leaf))),
         }
     }
 
@@ -128,7 +158,9 @@ impl<'p, C: Fn(&Path<'p>) -> Result<(), VerifyError>> Search<'p, C> {
     ) -> Option<Path<'p>> {
         let issuer_name = name::canonical(head.issuer());
         let trusted = self.trusted;
-        for (entry, anchor) in trusted.named(&issuer_name) {
+        let mut anchors: Vec<_> = trusted.named(&issuer_name).collect();
+        anchors.sort_by_key(|(_, anchor)| !head.names_key_of(anchor));
+        for (entry, anchor) in anchors {
             let path = Path { leaf, intermediates: intermediates.clone(), anchor, entry };
             let checked = anchor_allows(anchor)
                 .and_then(|()| self.check_signature(head, anchor))
@@ -142,10 +174,10 @@ impl<'p, C: Fn(&Path<'p>) -> Result<(), VerifyError>> Search<'p, C> {
             self.note(VerifyError::new(Refusal::BadCa, format!("the path has more than {DEPTH} intermediates")));
             return None;
         }
-        for index in 0..self.presented.len() {
-            let (subject_name, candidate) = &self.presented[index];
-            let candidate = *candidate;
-            if *subject_name != issuer_name {
+        for &index in self.vouched {
+            let Sent { subject, certificate: candidate, .. } = &self.sent[index];
+            let candidate: &'p Certificate<'p> = candidate;
+            if *subject != issuer_name {
                 continue;
             }
             let on_path = |other: &Certificate<'_>| {
@@ -171,17 +203,15 @@ impl<'p, C: Fn(&Path<'p>) -> Result<(), VerifyError>> Search<'p, C> {
     }
 
     fn check_signature(&mut self, subject: &Certificate<'_>, issuer: &Certificate<'_>) -> Result<(), VerifyError> {
-        let Some(left) = self.signatures_left.checked_sub(1) else {
-            return Err(VerifyError::new(Refusal::Malformed, "the chain needs too many signature checks".to_owned()));
+        let Some(left) = self.progress.steps_left.checked_sub(1) else {
+            return Err(over(format!("the search for a path takes more than {STEPS} steps")));
         };
-        self.signatures_left = left;
-        subject.check_signature(issuer)
+        self.progress.steps_left = left;
+        subject.check_signature(issuer, self.signatures)
     }
 
     fn note(&mut self, error: VerifyError) {
-        if self.best.as_ref().is_none_or(|best| telling(error.refusal) > telling(best.refusal)) {
-            self.best = Some(error);
-        }
+        self.progress.note(error);
     }
 
     /// Follows the issuers by name as far as the client sent them, to name the one that is missing.
@@ -189,7 +219,7 @@ impl<'p, C: Fn(&Path<'p>) -> Result<(), VerifyError>> Search<'p, C> {
         let mut top = leaf;
         for _ in 0..DEPTH {
             let issuer_name = name::canonical(top.issuer());
-            match self.presented.iter().find(|(subject, _)| *subject == issuer_name).map(|(_, issuer)| *issuer) {
+            match self.sent.iter().find(|sent| sent.subject == issuer_name).map(|sent| sent.certificate) {
                 Some(issuer) if !issuer.is_self_issued() => top = issuer,
                 Some(issuer) => {
                     top = issuer;
@@ -211,33 +241,6 @@ impl<'p, C: Fn(&Path<'p>) -> Result<(), VerifyError>> Search<'p, C> {
     }
 }
 
-/// Of the certificates that a client sent, those from which the issuers lead by name to the trust store.
-///
-/// webpki only counts the work of paths that reach an anchor: a dozen certificates that could each have issued
-/// each, and lead nowhere, would keep it busy for a second.
-pub(crate) fn leading_to_trust<'p>(presented: &'p [Certificate<'p>], trusted: &Trusted) -> Vec<&'p Certificate<'p>> {
-    // So few can't make more than a handful of paths.
-    if presented.len() <= 3 {
-        return presented.iter().collect();
-    }
-    let mut undecided: Vec<_> =
-        presented.iter().map(|it| (name::canonical(it.subject()), name::canonical(it.issuer()), it)).collect();
-    let mut leading: Vec<(Vec<u8>, &Certificate<'_>)> = Vec::new();
-    loop {
-        let known = leading.len();
-        undecided.retain(|(subject, issuer, certificate)| {
-            let leads = trusted.by_name.contains_key(issuer) || leading.iter().any(|(name, _)| name == issuer);
-            if leads {
-                leading.push((subject.clone(), certificate));
-            }
-            !leads
-        });
-        if leading.len() == known {
-            return leading.into_iter().map(|(_, certificate)| certificate).collect();
-        }
-    }
-}
-
 /// How much a reason tells a person when several paths fail for different ones; higher is shown.
 fn telling(refusal: Refusal) -> u8 {
     match refusal {
@@ -250,7 +253,7 @@ fn telling(refusal: Refusal) -> u8 {
         Refusal::UnsupportedExtension => 70,
         Refusal::WeakKey => 65,
         Refusal::BadSignature => 60,
-        Refusal::Malformed => 30,
+        Refusal::Malformed | Refusal::ChainTooLarge => 30,
         _ => 0,
     }
 }

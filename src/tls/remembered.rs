@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use sha2::{Digest, Sha256};
 
+use super::limits;
 use super::revocation::CrlInfo;
 use super::verifier::{ClientVerifier, VerifiedChain, VerifyError};
 use crate::rfc3339::unix;
@@ -58,6 +59,7 @@ impl RememberingVerifier {
     /// # Errors
     /// As [`ClientVerifier::verify`]; they are found anew each time.
     pub fn verify(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<VerifiedChain, VerifyError> {
+        limits::check_size(chain)?;
         let (key, seconds) = (key(chain), unix(now));
         if let Some(known) = self.lock().accepted.get(&key).filter(|known| known.holds.contains(&seconds)) {
             return Ok(known.chain.clone());

@@ -14,6 +14,7 @@ use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Extension};
 
 use super::certificate::{Certificate, Signature, full_name_uris, verify_signed};
 use super::path::Trusted;
+use super::signatures::Signatures;
 use super::verifier::VerifyError;
 use super::{date, der, name};
 use crate::reason::Refusal;
@@ -164,6 +165,11 @@ impl Revocation {
         if errors.is_empty() { Ok(read) } else { Err(errors) }
     }
 
+    /// Whether there is no CRL, so that nothing is looked up.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.crls.is_empty()
+    }
+
     /// Whether an unknown status is a refusal.
     pub(crate) fn is_hard(&self) -> bool {
         self.options.policy == RevocationPolicy::Hard
@@ -180,7 +186,7 @@ impl Revocation {
         links: impl Iterator<Item = (&'c Certificate<'c>, &'c Certificate<'c>)>,
         moment: Moment,
     ) -> Result<(), VerifyError> {
-        if self.crls.is_empty() {
+        if self.is_empty() {
             return Ok(());
         }
         let depth = match self.options.scope {
@@ -322,7 +328,8 @@ impl Crl {
         if let Some((_, good)) = verified.iter().find(|(key, _)| **key == *public_key) {
             return *good;
         }
-        let good = der::signed(&self.der).is_some_and(|signed| verify_signed(&signed, public_key) == Signature::Good);
+        let good = der::signed(&self.der)
+            .is_some_and(|signed| verify_signed(&signed, public_key, &Signatures::unlimited()) == Signature::Good);
         if verified.len() < KEYS_REMEMBERED {
             verified.push((public_key.into(), good));
         }

@@ -16,12 +16,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use rustls::DistinguishedName;
-use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use rustls_pki_types::{CertificateDer, Der, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
 use sha2::{Digest, Sha256};
 
-use super::certificate::{Certificate, algorithms};
-use super::path::{Path, Search, Trusted, check_key_cert_sign, leading_to_trust};
+use super::certificate::Certificate;
+use super::limits;
+use super::path::{Path, Progress, Search, Trusted, check_key_cert_sign};
 use super::revocation::{CrlError, CrlInfo, Moment, Revocation, RevocationOptions};
+use super::signatures::Signatures;
+use super::vouched::{Sent, vouched};
 use super::webpki_terms::{ClientPurpose, ours_to_judge, refusal_of};
 use super::{hex, name};
 use crate::identity;
@@ -29,18 +32,14 @@ use crate::reason::Refusal;
 use crate::rfc3339::unix;
 use crate::store::TrustStore;
 
-/// Longest chain that a client may send, the leaf included.
-pub const MAX_CHAIN: usize = 16;
-
 /// The certificates that clients are judged by, and the CRLs.
 pub struct ClientVerifier {
     trusted: Trusted,
     descriptions: Vec<Arc<Anchor>>,
     /// Entries by SHA-256 of their DER.
     pins: HashMap<[u8; 32], usize>,
-    anchors: Vec<TrustAnchor<'static>>,
-    /// Index in the trust store of each of `anchors`.
-    anchor_entries: Vec<usize>,
+    /// By entry; only those that may be a CA have one.
+    anchors: Vec<Option<TrustAnchor<'static>>>,
     revocation: Revocation,
     hints: Vec<DistinguishedName>,
 }
@@ -153,7 +152,6 @@ impl ClientVerifier {
             descriptions: Vec::new(),
             pins: HashMap::new(),
             anchors: Vec::new(),
-            anchor_entries: Vec::new(),
             revocation,
             hints: trusted.hints(),
             trusted,
@@ -161,12 +159,12 @@ impl ClientVerifier {
         for (index, entry) in trust.certificates.iter().enumerate() {
             let certificate = entry.certificate.clone();
             verifier.descriptions.push(Arc::new(describe(entry.alias.clone(), &certificate)));
+            let mut anchor = None;
             if verifier.trusted.certificates[index].may_anchor() {
-                let anchor = webpki::anchor_from_trusted_cert(&certificate).map(|anchor| anchor.to_owned());
-                let anchor = anchor.map_err(|error| vec![unusable(trust, index, error.to_string())])?;
-                verifier.anchors.push(anchor);
-                verifier.anchor_entries.push(index);
+                let read = webpki::anchor_from_trusted_cert(&certificate).map(|anchor| anchor.to_owned());
+                anchor = Some(read.map_err(|error| vec![unusable(trust, index, error.to_string())])?);
             }
+            verifier.anchors.push(anchor);
             verifier.pins.entry(verifier.descriptions[index].sha256).or_insert(index);
         }
         Ok(verifier)
@@ -191,17 +189,25 @@ impl ClientVerifier {
     }
 
     fn verify_at(&self, chain: &[CertificateDer<'_>], moment: Moment) -> Result<VerifiedChain, VerifyError> {
+        self.verify_on(chain, moment, &Signatures::limited(self.trusted.namesakes()))
+    }
+
+    /// Judges a chain, and has its signature checks counted on this account.
+    pub(crate) fn verify_on(
+        &self,
+        chain: &[CertificateDer<'_>],
+        moment: Moment,
+        signatures: &Signatures,
+    ) -> Result<VerifiedChain, VerifyError> {
         let Some((leaf, others)) = chain.split_first() else {
             return Err(VerifyError::new(Refusal::NoCertificate, "the client sent no certificate".to_owned()));
         };
-        if chain.len() > MAX_CHAIN {
-            let detail = format!("the client sent {} certificates; at most {MAX_CHAIN} are looked at", chain.len());
-            return Err(VerifyError::new(Refusal::Malformed, detail));
-        }
+        limits::check_size(chain)?;
+        limits::check_shape(chain)?;
         let leaf = Certificate::parse(CertificateDer::from(leaf.as_ref())).map_err(|error| {
             VerifyError::new(Refusal::Malformed, format!("the client's certificate is unusable: {error}"))
         })?;
-        self.judge(&leaf, others, moment).map_err(|error| error.about(&leaf))
+        self.judge(&leaf, others, (moment, signatures)).map_err(|error| error.about(&leaf))
     }
 
     /// The CRLs, in the order in which they were given.
@@ -234,28 +240,49 @@ impl ClientVerifier {
         &self,
         leaf: &Certificate<'_>,
         others: &[CertificateDer<'_>],
-        moment: Moment,
+        (moment, signatures): (Moment, &Signatures),
     ) -> Result<VerifiedChain, VerifyError> {
-        let seconds = unix(moment.now);
-        leaf.check_validity(seconds)?;
+        leaf.check_validity(unix(moment.now))?;
         leaf.check_key()?;
         leaf.check_client_usage()?;
         // What can't be parsed can't be an issuer; a client may send such certificates beside those that matter.
         let presented: Vec<Certificate<'_>> =
             others.iter().filter_map(|der| Certificate::parse(CertificateDer::from(der.as_ref())).ok()).collect();
         if let Some(entry) = self.pin(leaf) {
-            self.check_pin(leaf, &presented, moment)?;
+            self.check_pin(leaf, &presented, (moment, signatures))?;
             return Ok(self.accepted(leaf, Found { entry, not_before: leaf.not_before, not_after: leaf.not_after }));
         }
-        let refused = match self.webpki_path(leaf, &presented, moment) {
-            Ok(found) => return Ok(self.accepted(leaf, found)),
+        self.path(leaf, &presented, (moment, signatures)).map(|found| self.accepted(leaf, found))
+    }
+
+    fn path(
+        &self,
+        leaf: &Certificate<'_>,
+        presented: &[Certificate<'_>],
+        (moment, signatures): (Moment, &Signatures),
+    ) -> Result<Found, VerifyError> {
+        let sent = Sent::all(presented);
+        let (vouched, errors) = vouched(leaf, &sent, &self.trusted, signatures);
+        let issuers: Vec<_> = vouched.iter().map(|&index| sent[index].certificate).collect();
+        let refused = match self.webpki_path(leaf, &issuers, (moment, signatures)) {
+            Ok(found) => return Ok(found),
             Err(error) => error,
         };
-        let search = Search::new(&self.trusted, &presented, seconds, |path: &Path<'_>| self.check_path(path, moment));
-        match search.run(leaf) {
-            Ok(path) if ours_to_judge(&refused) => Ok(self.accepted(leaf, Found::of(&path))),
-            Err(error) if refusal_of(&refused) != Refusal::NameConstraints => Err(error),
-            Ok(_) | Err(_) => {
+        let search = Search {
+            trusted: &self.trusted,
+            sent: &sent,
+            vouched: &vouched,
+            signatures,
+            now: unix(moment.now),
+            check: |path: &Path<'_>| self.check_path(path, moment),
+            progress: Progress::new(errors),
+        };
+        let found = search.run(leaf).map(|path| Found::of(&path));
+        match (found, signatures.exhausted()) {
+            (Ok(found), _) if ours_to_judge(&refused) => Ok(found),
+            (Err(_), Some(exhausted)) => Err(exhausted),
+            (Err(error), None) if refusal_of(&refused) != Refusal::NameConstraints => Err(error),
+            (Ok(_) | Err(_), _) => {
                 let detail = format!("the path of {} is refused: {refused}", leaf.label());
                 Err(VerifyError::new(refusal_of(&refused), detail))
             }
@@ -273,16 +300,16 @@ impl ClientVerifier {
         &self,
         leaf: &Certificate<'_>,
         presented: &[Certificate<'_>],
-        moment: Moment,
+        (moment, signatures): (Moment, &Signatures),
     ) -> Result<(), VerifyError> {
-        if leaf.is_self_issued() {
+        if leaf.is_self_issued() || self.revocation.is_empty() {
             return Ok(());
         }
         self.revocation.check_listed(leaf)?;
         let issuer_name = name::canonical(leaf.issuer());
-        let trusted = self.trusted.named(&issuer_name).map(|(_, certificate)| certificate);
+        let trusted = self.trusted.named(&issuer_name).map(|(_, certificate)| certificate as &Certificate<'_>);
         let sent = presented.iter().filter(|certificate| name::canonical(certificate.subject()) == issuer_name);
-        match trusted.map(|it| it as &Certificate<'_>).chain(sent).find(|issuer| leaf.check_signature(issuer).is_ok()) {
+        match trusted.chain(sent).find(|issuer| leaf.check_signature(issuer, signatures).is_ok()) {
             Some(issuer) => self.revocation.check_path(std::iter::once((leaf, issuer)), moment),
             None => Ok(()),
         }
@@ -291,45 +318,56 @@ impl ClientVerifier {
     fn webpki_path(
         &self,
         leaf: &Certificate<'_>,
-        presented: &[Certificate<'_>],
-        moment: Moment,
+        issuers: &[&Certificate<'_>],
+        (moment, signatures): (Moment, &Signatures),
     ) -> Result<Found, webpki::Error> {
         let found = RefCell::new(None);
         let leaf_der = CertificateDer::from(leaf.der());
         let end_entity = webpki::EndEntityCert::try_from(&leaf_der)?;
-        let leading = leading_to_trust(presented, &self.trusted);
-        let others: Vec<_> = leading.iter().map(|certificate| CertificateDer::from(certificate.der())).collect();
+        let others: Vec<_> = issuers.iter().map(|certificate| CertificateDer::from(certificate.der())).collect();
+        let entries = self.anchors_of(leaf, issuers);
+        let anchors: Vec<_> = entries.iter().filter_map(|&entry| self.anchors[entry].as_ref().map(borrowed)).collect();
         let check = |path: &webpki::VerifiedPath<'_>| {
-            let path = self.path_of(path, leaf, presented).ok_or(webpki::Error::UnknownIssuer)?;
+            let position = anchors.iter().position(|anchor| std::ptr::eq(anchor, path.anchor()));
+            let entry = position.map(|position| entries[position]).ok_or(webpki::Error::UnknownIssuer)?;
+            let path = self.path_of(path, (leaf, issuers), entry).ok_or(webpki::Error::UnknownIssuer)?;
             // The search that follows a refusal finds this reason again, with its words.
             self.check_path(&path, moment).map_err(|_| webpki::Error::CertDistrusted)?;
             found.replace(Some(Found::of(&path)));
             Ok(())
         };
-        end_entity.verify_for_usage(
-            algorithms(),
-            &self.anchors,
-            &others,
-            moment.now,
-            ClientPurpose,
-            None,
-            Some(&check),
-        )?;
+        let algorithms = signatures.algorithms();
+        let algorithms: Vec<_> = algorithms.iter().map(|it| it as &dyn SignatureVerificationAlgorithm).collect();
+        end_entity.verify_for_usage(&algorithms, &anchors, &others, moment.now, ClientPurpose, None, Some(&check))?;
         found.take().ok_or(webpki::Error::UnknownIssuer)
+    }
+
+    /// The CAs of the trust store at which a path over these certificates may end, by their names. Of several CAs of
+    /// one name, those whose key a certificate names, where there are such.
+    fn anchors_of(&self, leaf: &Certificate<'_>, issuers: &[&Certificate<'_>]) -> Vec<usize> {
+        let mut entries = Vec::new();
+        for certificate in std::iter::once(&leaf).chain(issuers) {
+            let name = name::canonical(certificate.issuer());
+            let named: Vec<_> = self.trusted.named(&name).filter(|(entry, _)| self.anchors[*entry].is_some()).collect();
+            let has_key = named.iter().any(|(_, anchor)| certificate.names_key_of(anchor));
+            let fitting = named.into_iter().filter(|(_, anchor)| !has_key || certificate.names_key_of(anchor));
+            entries.extend(fitting.map(|(entry, _)| entry));
+        }
+        entries.sort_unstable();
+        entries.dedup();
+        entries
     }
 
     /// A path of webpki in our own terms.
     fn path_of<'p>(
         &'p self,
         path: &webpki::VerifiedPath<'_>,
-        leaf: &'p Certificate<'p>,
-        presented: &'p [Certificate<'p>],
+        (leaf, issuers): (&'p Certificate<'p>, &[&'p Certificate<'p>]),
+        entry: usize,
     ) -> Option<Path<'p>> {
-        let position = self.anchors.iter().position(|anchor| std::ptr::eq(anchor, path.anchor()))?;
-        let entry = *self.anchor_entries.get(position)?;
         let intermediates = path
             .intermediate_certificates()
-            .map(|certificate| presented.iter().find(|candidate| *candidate.der() == *certificate.der()))
+            .map(|certificate| issuers.iter().find(|candidate| *candidate.der() == *certificate.der()).copied())
             .collect::<Option<_>>()?;
         Some(Path { leaf, intermediates, anchor: self.trusted.certificates.get(entry)?, entry })
     }
@@ -382,6 +420,15 @@ impl Found {
             not_before: not_before.unwrap_or(path.leaf.not_before),
             not_after: not_after.unwrap_or(path.leaf.not_after),
         }
+    }
+}
+
+/// The same anchor, without a copy of its bytes.
+fn borrowed<'a>(anchor: &'a TrustAnchor<'static>) -> TrustAnchor<'a> {
+    TrustAnchor {
+        subject: Der::from(anchor.subject.as_ref()),
+        subject_public_key_info: Der::from(anchor.subject_public_key_info.as_ref()),
+        name_constraints: anchor.name_constraints.as_ref().map(|der| Der::from(der.as_ref())),
     }
 }
 

@@ -28,6 +28,7 @@ pub(super) fn advice(refusal: Refusal) -> &'static str {
         Refusal::Malformed => {
             "issue it anew with another tool; if it should be fine, look at it with `openssl x509 -text`"
         }
+        Refusal::ChainTooLarge => "let the client send its certificate and the issuers of it, and nothing else",
         Refusal::NoCommonVersion => "let the client speak TLS 1.2 or 1.3",
         Refusal::NoCommonCipher => "let the client offer an ECDHE suite with AES-GCM or ChaCha20-Poly1305",
         Refusal::PeerAlert => "give the client the CA of the server's certificate, and the name that it dials",

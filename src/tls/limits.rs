@@ -1,0 +1,164 @@
+//! What a client's certificates may cost. Everything here is looked at before a certificate is parsed and before any
+//! signature is checked, and costs a few steps per element at most.
+//!
+//! The numbers are generous for certificates that people issue, and keep the work on a stranger's behalf below the
+//! work of an ordinary handshake: see `docs/security.md`.
+
+use rustls_pki_types::CertificateDer;
+
+use super::der;
+use super::verifier::VerifyError;
+use crate::reason::Refusal;
+
+/// Most certificates that a client may send, its own included. Java's clients and servers take 10 and 8 by default
+/// (`jdk.tls.maxCertificateChainLength`).
+pub const MAX_CHAIN: usize = 10;
+/// Most bytes of one certificate. One signed by and for the largest post-quantum keys has 7.5 KiB.
+pub const MAX_CERTIFICATE: usize = 16 * 1024;
+/// Most bytes of all certificates together: what Java takes as a handshake message (`jdk.tls.maxHandshakeMessageSize`).
+pub const MAX_CHAIN_BYTES: usize = 32 * 1024;
+/// Most extensions of one certificate. Common ones have a dozen.
+pub const MAX_EXTENSIONS: usize = 64;
+/// Most relative distinguished names of a subject or an issuer, and most attributes of it. Common ones have less than
+/// ten.
+pub const MAX_NAME_PARTS: usize = 64;
+/// Most bytes of a subject or an issuer: twice an identity's.
+pub const MAX_NAME: usize = 2 * crate::identity::MAX_IDENTITY;
+/// Most DER elements of one certificate, those inside of its extensions included. Common ones have less than 200.
+pub const MAX_ELEMENTS: usize = 1024;
+
+/// Refuses too many certificates, and too many bytes of them.
+pub(crate) fn check_size(chain: &[CertificateDer<'_>]) -> Result<(), VerifyError> {
+    if chain.len() > MAX_CHAIN {
+        return Err(over(format!("the client sent {} certificates; at most {MAX_CHAIN} are looked at", chain.len())));
+    }
+    for (position, certificate) in (1..).zip(chain) {
+        if certificate.len() > MAX_CERTIFICATE {
+            let bytes = certificate.len();
+            return Err(over(format!("certificate {position} has {bytes} bytes; at most {MAX_CERTIFICATE} are taken")));
+        }
+    }
+    let bytes: usize = chain.iter().map(|certificate| certificate.len()).sum();
+    if bytes > MAX_CHAIN_BYTES {
+        return Err(over(format!("the client's certificates have {bytes} bytes; at most {MAX_CHAIN_BYTES} are taken")));
+    }
+    Ok(())
+}
+
+/// Refuses certificates of more parts than anybody needs. What is no DER is left to the parser.
+pub(crate) fn check_shape(chain: &[CertificateDer<'_>]) -> Result<(), VerifyError> {
+    for (position, certificate) in (1..).zip(chain) {
+        if let Some(what) = excess(certificate) {
+            return Err(over(format!("certificate {position} has {what}")));
+        }
+    }
+    Ok(())
+}
+
+fn excess(certificate: &[u8]) -> Option<String> {
+    if der::count(certificate, MAX_ELEMENTS) > MAX_ELEMENTS {
+        return Some(format!("more than {MAX_ELEMENTS} elements of DER"));
+    }
+    let outline = der::outline(certificate)?;
+    for (name, which) in [(outline.issuer, "issuer"), (outline.subject, "subject")] {
+        if name.len() > MAX_NAME {
+            return Some(format!("{} bytes in its {which}; at most {MAX_NAME} are taken", name.len()));
+        }
+        let parts = der::children(name).map(|rdn| der::children(rdn.contents).count().max(1)).sum::<usize>();
+        if parts > MAX_NAME_PARTS {
+            return Some(format!("{parts} attributes in its {which}; at most {MAX_NAME_PARTS} are taken"));
+        }
+    }
+    let extensions = der::children(outline.extensions).count();
+    (extensions > MAX_EXTENSIONS).then(|| format!("{extensions} extensions; at most {MAX_EXTENSIONS} are taken"))
+}
+
+/// A refusal for a limit of this page.
+pub(crate) fn over(detail: String) -> VerifyError {
+    VerifyError::new(Refusal::ChainTooLarge, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, CustomExtension, DnType, DnValue, Issuer, KeyPair, SanType};
+
+    use super::*;
+
+    type Der = CertificateDer<'static>;
+
+    fn der(params: &CertificateParams) -> Der {
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone()
+    }
+
+    fn check(chain: &[Der]) -> Result<(), String> {
+        let checked = check_size(chain).and_then(|()| check_shape(chain));
+        checked.map_err(|error| {
+            assert_eq!(error.refusal, Refusal::ChainTooLarge);
+            error.detail
+        })
+    }
+
+    fn extensions(number: usize, bytes: usize) -> Der {
+        let mut params = CertificateParams::default();
+        let extensions = (0..number as u64).map(|n| CustomExtension::from_oid_content(&[1, 2, 3, n], vec![5; bytes]));
+        params.custom_extensions = extensions.collect();
+        der(&params)
+    }
+
+    #[test]
+    fn each_limit_is_met_on_both_sides() {
+        let refused = |chain: &[Der], words: &str| {
+            let detail = check(chain).unwrap_err();
+            assert!(detail.contains(words), "{detail}");
+        };
+        let small = extensions(0, 0);
+        check(&vec![small.clone(); MAX_CHAIN]).unwrap();
+        refused(&vec![small.clone(); MAX_CHAIN + 1], "sent 11 certificates; at most 10");
+
+        let bytes = |bytes: usize| Der::from(vec![0xff; bytes]);
+        check(&[small.clone(), bytes(MAX_CERTIFICATE)]).unwrap();
+        refused(&[small.clone(), bytes(MAX_CERTIFICATE + 1)], "certificate 2 has 16385 bytes; at most 16384");
+        check(&[bytes(MAX_CERTIFICATE), bytes(MAX_CHAIN_BYTES - MAX_CERTIFICATE)]).unwrap();
+        refused(&[bytes(MAX_CERTIFICATE), bytes(MAX_CERTIFICATE), bytes(1)], "have 32769 bytes; at most 32768");
+
+        check(&[extensions(MAX_EXTENSIONS, 1)]).unwrap();
+        refused(&[small, extensions(MAX_EXTENSIONS + 1, 1)], "certificate 2 has 65 extensions; at most 64");
+    }
+
+    #[test]
+    fn long_names_and_many_names_are_refused() {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "x".repeat(MAX_NAME));
+        let key = KeyPair::generate().unwrap();
+        let by = CertificateParams::default();
+        let issuer = Issuer::from_params(&by, &key);
+        let long = params.signed_by(&key, &issuer).unwrap().der().clone();
+        let detail = check(&[long]).unwrap_err();
+        assert!(detail.contains("bytes in its subject; at most 8192"), "{detail}");
+
+        let names = |number: u64| {
+            let mut params = CertificateParams::default();
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            for n in 0..number {
+                let kind = DnType::CustomDnType(vec![1, 2, 3, n]);
+                params.distinguished_name.push(kind, DnValue::Utf8String("x".to_owned()));
+            }
+            der(&params)
+        };
+        check(&[names(64)]).unwrap();
+        let detail = check(&[names(65)]).unwrap_err();
+        assert!(detail.contains("65 attributes in its issuer; at most 64"), "{detail}");
+
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = (0..900).map(|n| SanType::Rfc822Name(format!("{n}").try_into().unwrap())).collect();
+        check(&[der(&params)]).unwrap();
+        params.subject_alt_names = (0..1100).map(|n| SanType::Rfc822Name(format!("{n}").try_into().unwrap())).collect();
+        let detail = check(&[der(&params)]).unwrap_err();
+        assert!(detail.contains("more than 1024 elements"), "{detail}");
+    }
+
+    #[test]
+    fn bytes_that_are_no_certificate_are_left_to_the_parser() {
+        check(&[Der::from(vec![0x30, 3, 1, 2, 3]), Der::from(vec![]), Der::from(vec![0xff; 100])]).unwrap();
+    }
+}
