@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::ensure;
 use tokio::task::{JoinSet, LocalSet};
 
-use crate::client::{Clients, Session};
-use crate::target::Relay;
+use crate::common::client::{Clients, Session};
+use crate::common::target::Relay;
 
 /// How long a relay may take to finish what it still does when the clients are done.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -17,16 +17,16 @@ const SETTLE: Duration = Duration::from_millis(100);
 const OPENERS: usize = 32;
 
 /// A load in a closed loop.
-pub(super) struct Load {
-    pub(super) figure: &'static str,
-    pub(super) connections: usize,
-    pub(super) count: usize,
-    pub(super) operation: Operation,
+pub(crate) struct Load {
+    pub(crate) figure: &'static str,
+    pub(crate) connections: usize,
+    pub(crate) count: usize,
+    pub(crate) operation: Operation,
 }
 
 /// What each client does over and over.
 #[derive(Clone, Copy)]
-pub(super) enum Operation {
+pub(crate) enum Operation {
     /// Opens a session and closes it; each time with another certificate, or always with the same.
     Handshake { newcomer: bool },
     /// Reads so many bytes.
@@ -35,7 +35,7 @@ pub(super) enum Operation {
 
 impl Load {
     /// Microseconds of the relay's CPU per operation.
-    pub(super) async fn run(&self, clients: &Clients, relay: &Relay) -> anyhow::Result<f64> {
+    pub(crate) async fn run(&self, clients: &Clients, relay: &Relay) -> anyhow::Result<f64> {
         LocalSet::new().run_until(self.run_locally(clients, relay)).await
     }
 
@@ -73,7 +73,7 @@ impl Load {
 }
 
 /// KiB of the relay's memory per session that was opened, did one read and then nothing.
-pub(super) async fn idle(clients: &Clients, relay: &Relay, count: usize) -> anyhow::Result<f64> {
+pub(crate) async fn idle(clients: &Clients, relay: &Relay, count: usize) -> anyhow::Result<f64> {
     // What the first connections cause once is not theirs.
     let warm = open(clients, relay, OPENERS).await?;
     let before = relay.process.resident_kib()?;

@@ -6,17 +6,17 @@ use std::fmt;
 const BASE: &str = "bare";
 
 /// Everything measured, by figure and relay, in the order of the rounds.
-pub(super) struct Report {
+pub(crate) struct Report {
     relays: Vec<&'static str>,
     figures: Vec<(&'static str, Vec<Vec<f64>>)>,
 }
 
 impl Report {
-    pub(super) fn new(relays: Vec<&'static str>) -> Self {
+    pub(crate) fn new(relays: Vec<&'static str>) -> Self {
         Self { relays, figures: Vec::new() }
     }
 
-    pub(super) fn add(&mut self, figure: &'static str, relay: &str, value: f64) {
+    pub(crate) fn add(&mut self, figure: &'static str, relay: &str, value: f64) {
         let row = self.figures.iter().position(|(name, _)| *name == figure).unwrap_or_else(|| {
             self.figures.push((figure, vec![Vec::new(); self.relays.len()]));
             self.figures.len() - 1

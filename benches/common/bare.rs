@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 #[derive(clap::Args)]
-pub(super) struct BareArguments {
+pub(crate) struct BareArguments {
     #[arg(long)]
     listen: SocketAddr,
     #[arg(long)]
@@ -27,10 +27,17 @@ pub(super) struct BareArguments {
     /// Of each of a connection's two buffers, in KiB.
     #[arg(long)]
     buffer: usize,
+    /// Threads; as many as there are CPUs if it is not given.
+    #[arg(long)]
+    workers: Option<usize>,
 }
 
-pub(super) fn run(arguments: &BareArguments) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+pub(crate) fn run(arguments: &BareArguments) -> anyhow::Result<()> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(workers) = arguments.workers {
+        builder.worker_threads(workers);
+    }
+    let runtime = builder.enable_all().build()?;
     runtime.block_on(async {
         let acceptor = TlsAcceptor::from(Arc::new(server_config(&arguments.directory)?));
         let listener = TcpListener::bind(arguments.listen).await?;

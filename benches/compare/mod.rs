@@ -1,63 +1,27 @@
-//! Measures what zoogate costs, beside a bare TLS relay and HAProxy, in interleaved rounds. `benches/run.sh`
-//! prepares what it needs; `benches/README.md` says what the figures mean.
+//! Measures what zoogate costs, beside a bare TLS relay and HAProxy, in interleaved rounds.
 //!
 //! The clients and a ZooKeeper that only pretends live in this process; each relay is a process of its own, and
 //! only the CPU time and the memory of that process count.
 
-#![expect(clippy::print_stdout, reason = "the figures are this program's output")]
-
-mod bare;
-mod client;
 mod load;
-mod process;
 mod report;
-mod target;
-mod upstream;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use clap::{Args, Parser, Subcommand};
-use tokio::signal::unix::{SignalKind, signal};
+use anyhow::Context;
+use clap::Args;
 
-use client::Clients;
+use crate::common::client::Clients;
+use crate::common::target::{Place, Programs, Target};
+use crate::common::upstream;
 use load::{Load, Operation};
 use report::Report;
-use target::{Place, Target};
-
-#[derive(Parser)]
-struct Arguments {
-    #[command(subcommand)]
-    verb: Option<Verb>,
-    /// Cargo adds it to every benchmark.
-    #[arg(long, hide = true)]
-    bench: bool,
-}
-
-#[derive(Subcommand)]
-enum Verb {
-    /// Measures every relay under every load.
-    Run(RunArguments),
-    /// Is the bare relay.
-    Bare(bare::BareArguments),
-}
 
 #[derive(Args)]
-struct RunArguments {
-    /// Directory with ca.pem, server.pem, server.key, client.pem and client.key; logs go there too.
-    #[arg(long)]
-    directory: PathBuf,
-    /// The zoogate to measure.
-    #[arg(long)]
-    zoogate: PathBuf,
-    /// Another build of zoogate, for a comparison of two.
-    #[arg(long)]
-    other_zoogate: Option<PathBuf>,
-    /// The HAProxy to measure.
-    #[arg(long)]
-    haproxy: Option<PathBuf>,
+pub(crate) struct RunArguments {
+    #[command(flatten)]
+    programs: Programs,
     #[arg(long, default_value_t = 7)]
     rounds: usize,
     /// Handshakes per relay and round.
@@ -81,47 +45,15 @@ struct RunArguments {
     /// Let clients offer X25519MLKEM768 too, which OpenSSL 3.0 does not know.
     #[arg(long)]
     post_quantum: bool,
-    /// Measure this relay alone: `bare`, `zoogate` or `HAProxy`; for a profiler.
-    #[arg(long)]
-    only: Option<String>,
     /// Pin relays to this CPU (`taskset`).
     #[arg(long)]
-    cpu: Option<usize>,
+    cpu: Option<String>,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().verb {
-        Some(Verb::Bare(arguments)) => bare::run(&arguments),
-        Some(Verb::Run(arguments)) => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(async {
-                tokio::select! {
-                    result = run(&arguments) => result,
-                    // Relays are ended when their guards are dropped.
-                    stopped = stop() => stopped,
-                }
-            })
-        }
-        None => {
-            println!("run it by benches/run.sh, which prepares certificates and relays");
-            Ok(())
-        }
-    }
-}
-
-async fn stop() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
-        _ = terminate.recv() => {}
-    }
-    bail!("stopped")
-}
-
-async fn run(arguments: &RunArguments) -> anyhow::Result<()> {
-    let clients = Clients::load(&arguments.directory, arguments.post_quantum)?;
+pub(crate) async fn run(arguments: &RunArguments) -> anyhow::Result<()> {
+    let clients = Clients::load(&arguments.programs.directory, arguments.post_quantum)?;
     let upstream = upstream::start().await?;
-    let targets = targets(arguments);
+    let targets = arguments.programs.targets();
     let mut report = Report::new(targets.iter().map(Target::name).collect());
     busy_rounds(arguments, &clients, (&targets, upstream), &mut report).await?;
     for round in 0..arguments.idle_rounds {
@@ -176,14 +108,7 @@ fn load(figure: &'static str, connections: usize, count: usize, operation: Opera
     Load { figure, connections, count, operation }
 }
 
-fn targets(arguments: &RunArguments) -> Vec<Target> {
-    let mut targets = vec![Target::Bare { buffer: 16 }, Target::Zoogate(arguments.zoogate.clone())];
-    targets.extend(arguments.other_zoogate.clone().map(Target::OtherZoogate));
-    targets.extend(arguments.haproxy.clone().map(Target::HaProxy));
-    targets.retain(|target| arguments.only.as_ref().is_none_or(|only| only == target.name()));
-    targets
-}
-
-fn place(arguments: &RunArguments, upstream: SocketAddr) -> Place<'_> {
-    Place { directory: &arguments.directory, upstream, cpu: arguments.cpu }
+fn place<'a>(arguments: &'a RunArguments, upstream: SocketAddr) -> Place<'a> {
+    let (directory, cpus) = (&*arguments.programs.directory, arguments.cpu.as_deref());
+    Place { directory, upstream, cpus, role: "", workers: Some(1), connections: 6000 }
 }
