@@ -46,7 +46,7 @@ pub type ClientStream = TlsStream<TcpStream>;
 pub struct Authenticated {
     /// The connection. Application bytes may already sit in it: poll it, not the socket below.
     pub stream: ClientStream,
-    /// The certificates as the client sent them, leaf first.
+    /// The certificates of the accepted path, leaf first; the trust store's is not among them.
     pub chain: Vec<CertificateDer<'static>>,
     /// What the verifier found.
     pub verified: VerifiedChain,
@@ -132,7 +132,7 @@ fn authenticated(
         _ => return Err(HandshakeError::NoCommonVersion),
     };
     let cipher = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or_default();
-    Ok(Authenticated { chain: chain.to_vec(), verified, elapsed: started.elapsed(), version, cipher, stream })
+    Ok(Authenticated { chain: verified.kept(chain), verified, elapsed: started.elapsed(), version, cipher, stream })
 }
 
 /// Lower-case hex, as serial numbers and fingerprints are shown.

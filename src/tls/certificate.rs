@@ -227,16 +227,17 @@ impl Extensions {
         let mut read = Self::default();
         let mut seen = HashSet::new();
         for extension in certificate.extensions() {
-            let oid = extension.oid.to_id_string();
             if !seen.insert(extension.oid.as_bytes()) {
-                return Err(format!("it has the extension {oid} twice"));
+                return Err(format!("it has the extension {} twice", extension.oid.to_id_string()));
             }
-            read.add(extension, &oid)?;
+            read.add(extension)?;
         }
         Ok(read)
     }
 
-    fn add(&mut self, extension: &X509Extension<'_>, oid: &str) -> Result<(), String> {
+    fn add(&mut self, extension: &X509Extension<'_>) -> Result<(), String> {
+        // Spelt only where it is needed: that costs more than to parse most extensions.
+        let oid = || extension.oid.to_id_string();
         match extension.parsed_extension() {
             ParsedExtension::BasicConstraints(constraints) => {
                 self.ca = constraints.ca;
@@ -262,12 +263,15 @@ impl Extensions {
             ParsedExtension::SubjectAlternativeName(_) => {}
             // A usage that can't be read must not count as absent.
             ParsedExtension::ParseError { .. }
-                if matches!(oid, "2.5.29.15" | "2.5.29.19" | "2.5.29.30" | "2.5.29.36" | "2.5.29.37" | "2.5.29.54") =>
+                if matches!(
+                    oid().as_str(),
+                    "2.5.29.15" | "2.5.29.19" | "2.5.29.30" | "2.5.29.36" | "2.5.29.37" | "2.5.29.54"
+                ) =>
             {
-                return Err(format!("its extension {oid} can't be parsed"));
+                return Err(format!("its extension {} can't be parsed", oid()));
             }
             _ if extension.critical => {
-                self.unknown_critical.get_or_insert_with(|| oid.to_owned());
+                self.unknown_critical.get_or_insert_with(oid);
             }
             _ => {}
         }

@@ -24,11 +24,38 @@ pub const MAX_EXTENSIONS: usize = 64;
 pub const MAX_NAME_PARTS: usize = 64;
 /// Most bytes of a subject or an issuer: twice an identity's.
 pub const MAX_NAME: usize = 2 * crate::identity::MAX_IDENTITY;
-/// Most DER elements of one certificate, those inside of its extensions included. Common ones have less than 200.
-pub const MAX_ELEMENTS: usize = 1024;
+/// Most DER elements of all certificates together, those inside of extensions included. A common certificate has less
+/// than 200.
+pub const MAX_ELEMENTS: usize = 2048;
+
+/// Most bytes of certificates besides those of the accepted path and its CA of the trust store. rustls keeps what a
+/// client sent for as long as the connection lives.
+pub const MAX_BESIDE: usize = 4 * 1024;
+
+/// As [`check_size`] and [`check_shape`].
+pub(crate) fn check(chain: &[CertificateDer<'_>]) -> Result<(), VerifyError> {
+    check_size(chain)?;
+    check_shape(chain)
+}
+
+/// Refuses an accepted chain with too much beside its path, given as positions. One copy of the `anchor` is not counted:
+/// many clients send their root too.
+pub(crate) fn check_beside(chain: &[CertificateDer<'_>], path: &[usize], anchor: &[u8]) -> Result<(), VerifyError> {
+    let beside = chain.iter().enumerate().filter(|(position, _)| !path.contains(position)).map(|(_, it)| it);
+    let bytes: usize = beside.clone().map(|certificate| certificate.len()).sum();
+    let root = beside.clone().find(|certificate| ***certificate == *anchor).map_or(0, |root| root.len());
+    let bytes = bytes - root;
+    if bytes <= MAX_BESIDE {
+        return Ok(());
+    }
+    Err(over(format!(
+        "send the certificate and its issuers only: the client sent {bytes} bytes of other certificates, and at most \
+         {MAX_BESIDE} are taken"
+    )))
+}
 
 /// Refuses too many certificates, and too many bytes of them.
-pub(crate) fn check_size(chain: &[CertificateDer<'_>]) -> Result<(), VerifyError> {
+fn check_size(chain: &[CertificateDer<'_>]) -> Result<(), VerifyError> {
     if chain.len() > MAX_CHAIN {
         return Err(over(format!("the client sent {} certificates; at most {MAX_CHAIN} are looked at", chain.len())));
     }
@@ -46,8 +73,15 @@ pub(crate) fn check_size(chain: &[CertificateDer<'_>]) -> Result<(), VerifyError
 }
 
 /// Refuses certificates of more parts than anybody needs. What is no DER is left to the parser.
-pub(crate) fn check_shape(chain: &[CertificateDer<'_>]) -> Result<(), VerifyError> {
+fn check_shape(chain: &[CertificateDer<'_>]) -> Result<(), VerifyError> {
+    let mut elements = 0;
     for (position, certificate) in (1..).zip(chain) {
+        elements += der::count(certificate, MAX_ELEMENTS);
+        if elements > MAX_ELEMENTS {
+            return Err(over(format!(
+                "the client's certificates have more than {MAX_ELEMENTS} elements of DER, up to certificate {position}"
+            )));
+        }
         if let Some(what) = excess(certificate) {
             return Err(over(format!("certificate {position} has {what}")));
         }
@@ -56,9 +90,6 @@ pub(crate) fn check_shape(chain: &[CertificateDer<'_>]) -> Result<(), VerifyErro
 }
 
 fn excess(certificate: &[u8]) -> Option<String> {
-    if der::count(certificate, MAX_ELEMENTS) > MAX_ELEMENTS {
-        return Some(format!("more than {MAX_ELEMENTS} elements of DER"));
-    }
     let outline = der::outline(certificate)?;
     for (name, which) in [(outline.issuer, "issuer"), (outline.subject, "subject")] {
         if name.len() > MAX_NAME {
@@ -91,8 +122,7 @@ mod tests {
     }
 
     fn check(chain: &[Der]) -> Result<(), String> {
-        let checked = check_size(chain).and_then(|()| check_shape(chain));
-        checked.map_err(|error| {
+        super::check(chain).map_err(|error| {
             assert_eq!(error.refusal, Refusal::ChainTooLarge);
             error.detail
         })
@@ -151,10 +181,25 @@ mod tests {
 
         let mut params = CertificateParams::default();
         params.subject_alt_names = (0..900).map(|n| SanType::Rfc822Name(format!("{n}").try_into().unwrap())).collect();
-        check(&[der(&params)]).unwrap();
-        params.subject_alt_names = (0..1100).map(|n| SanType::Rfc822Name(format!("{n}").try_into().unwrap())).collect();
-        let detail = check(&[der(&params)]).unwrap_err();
-        assert!(detail.contains("more than 1024 elements"), "{detail}");
+        let many = der(&params);
+        check(&[many.clone(), many.clone()]).unwrap();
+        let detail = check(&[many.clone(), many.clone(), many]).unwrap_err();
+        assert!(detail.contains("more than 2048 elements of DER, up to certificate 3"), "{detail}");
+    }
+
+    #[test]
+    fn what_lies_beside_the_path_is_weighed() {
+        let bytes = |byte: u8, bytes: usize| Der::from(vec![byte; bytes]);
+        let (leaf, issuer, root) = (bytes(1, 1_000), bytes(2, 9_000), bytes(3, 9_000));
+        let chain = |beside: usize| [leaf.clone(), bytes(4, beside), issuer.clone(), root.clone()];
+        check_beside(&chain(MAX_BESIDE), &[0, 2], &root).unwrap();
+        let error = check_beside(&chain(MAX_BESIDE + 1), &[0, 2], &root).unwrap_err();
+        assert_eq!(error.refusal, Refusal::ChainTooLarge);
+        assert!(error.detail.contains("sent 4097 bytes of other certificates, and at most 4096"), "{error}");
+        check_beside(&chain(0), &[0, 2], &leaf).unwrap_err();
+        let twice = [leaf.clone(), root.clone(), root.clone()];
+        let error = check_beside(&twice, &[0], &root).unwrap_err();
+        assert!(error.detail.contains("sent 9000 bytes"), "the root once: {error}");
     }
 
     #[test]

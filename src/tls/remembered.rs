@@ -16,8 +16,8 @@ use super::revocation::CrlInfo;
 use super::verifier::{ClientVerifier, VerifiedChain, VerifyError};
 use crate::rfc3339::unix;
 
-/// Bytes that are remembered, enough for some 10,000 chains. All are forgotten when there are more: a client may send
-/// one certificate with ever other useless ones behind it, and gains by that only its own search.
+/// Bytes that are remembered, enough for some 10,000 clients. All are forgotten when there are more. What a client sends
+/// behind its certificate makes no more of them: there is one entry for each leaf.
 const ROOM: usize = 4 * 1024 * 1024;
 
 /// What a chain takes, but for its texts: its entry, the hash as text, and the headers of what is allocated for it.
@@ -32,13 +32,16 @@ pub struct RememberingVerifier {
 
 #[derive(Default)]
 struct Memory {
-    /// By [`key`].
+    /// By the SHA-256 of the leaf.
     accepted: HashMap<[u8; 32], Accepted>,
     bytes: usize,
 }
 
+#[derive(Clone)]
 struct Accepted {
     chain: VerifiedChain,
+    /// SHA-256 of each intermediate of the path, in the order of the path.
+    issuers: Arc<[[u8; 32]]>,
     /// When the verifier says the same, in Unix seconds.
     holds: RangeInclusive<i64>,
 }
@@ -59,26 +62,29 @@ impl RememberingVerifier {
     /// # Errors
     /// As [`ClientVerifier::verify`]; they are found anew each time.
     pub fn verify(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<VerifiedChain, VerifyError> {
-        limits::check_size(chain)?;
-        let (key, seconds) = (key(chain), unix(now));
-        if let Some(known) = self.lock().accepted.get(&key).filter(|known| known.holds.contains(&seconds)) {
-            return Ok(known.chain.clone());
+        limits::check(chain)?;
+        let Some((leaf, others)) = chain.split_first() else { return self.verifier.verify(chain, now) };
+        let (key, seconds) = (sha256(leaf), unix(now));
+        let known = self.lock().accepted.get(&key).filter(|known| known.holds.contains(&seconds)).cloned();
+        if let Some(verified) = known.and_then(|known| known.within(others)) {
+            self.verifier.check_beside(chain, &verified)?;
+            return Ok(verified);
         }
         let verified = self.verifier.verify(chain, now)?;
         let holds = holds((verified.not_before, verified.not_after), self.verifier.crls(), seconds);
-        self.learn(key, Accepted { chain: verified.clone(), holds });
+        let issuers = verified.kept(chain).iter().skip(1).map(|issuer| sha256(issuer)).collect();
+        self.learn(key, Accepted { chain: verified.clone(), issuers, holds });
         Ok(verified)
     }
 
     fn learn(&self, key: [u8; 32], accepted: Accepted) {
-        let bytes = EACH + accepted.chain.subject.len() + accepted.chain.serial.len();
+        let bytes = accepted.bytes();
         let mut memory = self.lock();
         if memory.bytes + bytes > self.room {
             *memory = Memory::default();
         }
-        if memory.accepted.insert(key, accepted).is_none() {
-            memory.bytes += bytes;
-        }
+        let before = memory.accepted.insert(key, accepted).map_or(0, |before| before.bytes());
+        memory.bytes = memory.bytes + bytes - before;
     }
 
     /// A panic elsewhere can't leave the memory half-changed.
@@ -87,14 +93,29 @@ impl RememberingVerifier {
     }
 }
 
-/// SHA-256 of the certificates, each behind its length.
-fn key(chain: &[CertificateDer<'_>]) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    for certificate in chain {
-        hash.update((certificate.len() as u64).to_be_bytes());
-        hash.update(certificate);
+impl Accepted {
+    fn bytes(&self) -> usize {
+        EACH + self.chain.subject.len() + self.chain.serial.len() + self.issuers.len() * size_of::<([u8; 32], usize)>()
     }
-    hash.finalize().into()
+
+    /// The verdict on what a client sends now, if its path is all there.
+    fn within(self, others: &[CertificateDer<'_>]) -> Option<VerifiedChain> {
+        if self.issuers.is_empty() {
+            return Some(self.chain);
+        }
+        let sent: Vec<_> = others.iter().map(|certificate| sha256(certificate)).collect();
+        let position = |issuer: &[u8; 32]| sent.iter().position(|sent| sent == issuer).map(|index| index + 1);
+        let issuers = self.issuers.iter().map(position).collect::<Option<Vec<_>>>()?;
+        let path: Vec<_> = std::iter::once(0).chain(issuers).collect();
+        if *path == *self.chain.path {
+            return Some(self.chain);
+        }
+        Some(VerifiedChain { path: path.into(), ..self.chain })
+    }
+}
+
+fn sha256(certificate: &[u8]) -> [u8; 32] {
+    Sha256::digest(certificate).into()
 }
 
 /// The seconds around `now` in which a path holds, and each CRL is in date, overdue or not valid yet as it is now.
@@ -152,7 +173,7 @@ mod tests {
         let second = verifier.verify(from_ref(&client), now).unwrap();
         assert_eq!(second, VerifiedChain { subject: "remembered".into(), ..first });
         let longer = verifier.verify(&[client.clone(), client.clone()], now).unwrap();
-        assert_ne!(&*longer.subject, "remembered", "another chain");
+        assert_eq!(&*longer.subject, "remembered", "what is sent behind it does not matter");
     }
 
     #[test]
@@ -168,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_refused_is_not_remembered_and_the_memory_has_an_end() {
+    fn a_refusal_is_not_remembered_and_junk_takes_no_room() {
         let (client, other) = (certificate(), certificate());
         let verifier = trusting(&client);
         let now = UnixTime::now();
@@ -179,7 +200,24 @@ mod tests {
             verifier.verify(&chain, now).unwrap();
             verifier.lock().accepted.len()
         };
-        assert_eq!([0, 1, 1, 2, 3, 4].map(remembered), [1, 2, 2, 1, 2, 1]);
+        assert_eq!([0, 1, 1, 2, 3, 4].map(remembered), [1; 6], "one entry, whatever is sent behind the certificate");
+    }
+
+    #[test]
+    fn the_memory_has_an_end() {
+        let clients = [certificate(), certificate(), certificate()];
+        let certificates =
+            clients.iter().map(|it| TrustedCertificate { alias: None, certificate: it.clone() }).collect();
+        let verifier = ClientVerifier::new(&TrustStore { certificates }, Vec::new(), RevocationOptions::default());
+        let verifier =
+            RememberingVerifier { room: 2 * EACH + 200, ..RememberingVerifier::new(Arc::new(verifier.unwrap())) };
+        let remembered = |client: usize| {
+            verifier.verify(from_ref(&clients[client]), UnixTime::now()).unwrap();
+            let memory = verifier.lock();
+            assert_eq!(memory.bytes, memory.accepted.values().map(Accepted::bytes).sum::<usize>());
+            memory.accepted.len()
+        };
+        assert_eq!([0, 0, 1, 1, 2, 2, 0].map(remembered), [1, 1, 2, 2, 1, 1, 2]);
     }
 
     fn crl(this_update: i64, next_update: Option<i64>) -> CrlInfo {
@@ -201,20 +239,5 @@ mod tests {
         assert_eq!(holds_at(50, &[crl(20, None)]), 20..=100);
         assert_eq!(holds_at(50, &[crl(20, Some(60)), crl(30, Some(40)), crl(55, Some(i64::MAX))]), 41..=54);
         assert_eq!(holds_at(50, &[crl(0, Some(1_000))]), 10..=100);
-    }
-
-    #[test]
-    fn chains_of_the_same_bytes_in_other_certificates_are_different() {
-        let der = |bytes: &'static [u8]| CertificateDer::from(bytes);
-        let keys = [
-            key(&[der(b"ab"), der(b"c")]),
-            key(&[der(b"a"), der(b"bc")]),
-            key(&[der(b"abc")]),
-            key(&[der(b"c"), der(b"ab")]),
-            key(&[der(b"abc"), der(b"")]),
-        ];
-        for (index, key) in keys.iter().enumerate() {
-            assert!(!keys[..index].contains(key), "{index}");
-        }
     }
 }

@@ -16,7 +16,7 @@ use super::verifier::VerifyError;
 /// Most signatures checked for one client, but for its own over the handshake.
 pub(crate) const MAX_CHECKS: usize = 20;
 /// Most of these that may fail. Paths that people have need none or one: a second key of a CA under its old name.
-pub(crate) const MAX_FAILURES: usize = 8;
+pub(crate) const MAX_FAILURES: usize = 4;
 
 /// The account of one client.
 #[derive(Debug)]

@@ -77,6 +77,16 @@ pub struct VerifiedChain {
     pub anchor: Arc<Anchor>,
     /// Whether the leaf itself is in the trust store.
     pub pinned: bool,
+    /// The positions of the accepted path's certificates in what the client sent, the leaf's first. The anchor's is not
+    /// among them.
+    pub path: Arc<[usize]>,
+}
+
+impl VerifiedChain {
+    /// Of what the client sent, the accepted path: all that is worth keeping.
+    pub(crate) fn kept<'c>(&self, sent: &[CertificateDer<'c>]) -> Vec<CertificateDer<'c>> {
+        self.path.iter().filter_map(|&position| sent.get(position).cloned()).collect()
+    }
 }
 
 /// Why a chain is not accepted.
@@ -202,12 +212,23 @@ impl ClientVerifier {
         let Some((leaf, others)) = chain.split_first() else {
             return Err(VerifyError::new(Refusal::NoCertificate, "the client sent no certificate".to_owned()));
         };
-        limits::check_size(chain)?;
-        limits::check_shape(chain)?;
+        limits::check(chain)?;
         let leaf = Certificate::parse(CertificateDer::from(leaf.as_ref())).map_err(|error| {
             VerifyError::new(Refusal::Malformed, format!("the client's certificate is unusable: {error}"))
         })?;
-        self.judge(&leaf, others, (moment, signatures)).map_err(|error| error.about(&leaf))
+        let verified = self.judge(&leaf, others, (moment, signatures)).map_err(|error| error.about(&leaf))?;
+        self.check_beside(chain, &verified).map_err(|error| error.about(&leaf))?;
+        Ok(verified)
+    }
+
+    /// Refuses what was accepted when the client sent too much else.
+    pub(crate) fn check_beside(
+        &self,
+        chain: &[CertificateDer<'_>],
+        verified: &VerifiedChain,
+    ) -> Result<(), VerifyError> {
+        let entry = self.pins.get(&verified.anchor.sha256).and_then(|&entry| self.trusted.certificates.get(entry));
+        limits::check_beside(chain, &verified.path, entry.map_or(&[], |anchor| anchor.der()))
     }
 
     /// The CRLs, in the order in which they were given.
@@ -250,15 +271,17 @@ impl ClientVerifier {
             others.iter().filter_map(|der| Certificate::parse(CertificateDer::from(der.as_ref())).ok()).collect();
         if let Some(entry) = self.pin(leaf) {
             self.check_pin(leaf, &presented, (moment, signatures))?;
-            return Ok(self.accepted(leaf, Found { entry, not_before: leaf.not_before, not_after: leaf.not_after }));
+            let (not_before, not_after) = (leaf.not_before, leaf.not_after);
+            return Ok(self.accepted(leaf, others, Found { entry, not_before, not_after, issuers: Vec::new() }));
         }
-        self.path(leaf, &presented, (moment, signatures)).map(|found| self.accepted(leaf, found))
+        let found = self.path(leaf, &presented, (moment, signatures))?;
+        Ok(self.accepted(leaf, others, found))
     }
 
-    fn path(
-        &self,
-        leaf: &Certificate<'_>,
-        presented: &[Certificate<'_>],
+    fn path<'p>(
+        &'p self,
+        leaf: &'p Certificate<'p>,
+        presented: &'p [Certificate<'p>],
         (moment, signatures): (Moment, &Signatures),
     ) -> Result<Found, VerifyError> {
         let sent = Sent::all(presented);
@@ -315,10 +338,10 @@ impl ClientVerifier {
         }
     }
 
-    fn webpki_path(
-        &self,
-        leaf: &Certificate<'_>,
-        issuers: &[&Certificate<'_>],
+    fn webpki_path<'p>(
+        &'p self,
+        leaf: &'p Certificate<'p>,
+        issuers: &[&'p Certificate<'p>],
         (moment, signatures): (Moment, &Signatures),
     ) -> Result<Found, webpki::Error> {
         let found = RefCell::new(None);
@@ -380,10 +403,12 @@ impl ClientVerifier {
         self.revocation.check_path(path.links(), moment)
     }
 
-    fn accepted(&self, leaf: &Certificate<'_>, found: Found) -> VerifiedChain {
+    fn accepted(&self, leaf: &Certificate<'_>, others: &[CertificateDer<'_>], found: Found) -> VerifiedChain {
         let anchor = Arc::clone(&self.descriptions[found.entry]);
         let leaf_sha256: [u8; 32] = Sha256::digest(leaf.der()).into();
+        let position = |issuer: &[u8]| others.iter().position(|sent| **sent == *issuer).map(|index| index + 1);
         VerifiedChain {
+            path: std::iter::once(0).chain(found.issuers.iter().filter_map(|issuer| position(issuer))).collect(),
             not_before: found.not_before,
             not_after: found.not_after,
             leaf_not_before: leaf.not_before,
@@ -409,6 +434,8 @@ struct Found {
     entry: usize,
     not_before: i64,
     not_after: i64,
+    /// DER of the path's intermediates.
+    issuers: Vec<Box<[u8]>>,
 }
 
 impl Found {
@@ -419,6 +446,7 @@ impl Found {
             entry: path.entry,
             not_before: not_before.unwrap_or(path.leaf.not_before),
             not_after: not_after.unwrap_or(path.leaf.not_after),
+            issuers: path.intermediates.iter().map(|certificate| certificate.der().into()).collect(),
         }
     }
 }

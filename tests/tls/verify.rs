@@ -505,6 +505,35 @@ fn a_chain_of_eleven_is_refused() {
 }
 
 #[test]
+fn what_is_sent_beside_the_path_is_bounded_and_not_part_of_it() {
+    let root = Entity::root("Root");
+    let intermediate = root.issue(ca("Intermediate"));
+    let alice = intermediate.issue(leaf("alice"));
+    let junk = |bytes: usize| Der::from(vec![0xff; bytes]);
+    let sent = |bytes: usize| [junk(bytes), junk(1_000)];
+    for (trusted, path) in [(&root.cert, vec![0, 3]), (&intermediate.cert, vec![0]), (&alice.cert, vec![0])] {
+        let verifier = verifier(&[trusted]);
+        // Of the three, what is neither on the path nor the trust store's own is junk too.
+        let more: usize = [&root.cert, &intermediate.cert]
+            .iter()
+            .filter(|der| **der != trusted && !(path.len() == 2 && **der == &intermediate.cert))
+            .map(|der| der.len())
+            .sum();
+        let room = 4096 - 1_000 - more;
+        let [first, second] = sent(room);
+        let verified = verify(&verifier, &[&alice.cert, &first, &second, &intermediate.cert, &root.cert]).unwrap();
+        assert_eq!(*verified.path, path);
+        let [first, second] = sent(room + 1);
+        let result = verify(&verifier, &[&alice.cert, &first, &second, &intermediate.cert, &root.cert]);
+        assert_refused(
+            result,
+            Refusal::ChainTooLarge,
+            "issuers only: the client sent 4097 bytes of other certificates",
+        );
+    }
+}
+
+#[test]
 fn issuers_that_sign_each_other_end_the_search() {
     let root = Entity::root("Root");
     // Nine certificates of one name, each of which may have issued each: 9! orders.

@@ -113,7 +113,7 @@ fn the_account_is_one_for_all_searches_and_its_end_is_named() {
     assert!(bad(b"3"));
     let error = signatures.exhausted().unwrap();
     assert_eq!((error.refusal, signatures.done()), (Refusal::ChainTooLarge, 2));
-    assert!(error.detail.contains("8 that fail"), "{error}");
+    assert!(error.detail.contains("4 that fail"), "{error}");
 }
 
 #[test]
