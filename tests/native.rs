@@ -327,8 +327,26 @@ fn identity_super_gives_what_the_native_super_user_has() {
         gate.finish();
         drop(common);
 
-        let server = server("3.9.5", factory).provider(&secret).start();
-        let gate = Gate::start(&config(&pki, server.address(), &format!("  super: [ '{BOB}' ]\n")));
+        let listed = format!("  super: [ '{BOB}' ]\n");
+        let plain = server("3.9.5", factory).provider(&secret).start();
+        let gate = Gate::start(&config(&pki, plain.address(), &listed));
+        assert_eq!(superuser(&plain, &pki, gate.address()), native, "{factory:?}");
+        gate.finish();
+        drop(plain);
+
+        // The server's own word makes nobody super who comes by the gate: the gate's operator must say so too.
+        let server = server("3.9.5", factory).provider(&secret).line(&line).start();
+        let mut unlisted = self::gate(&pki, &server);
+        unlisted.expect_log("list the server's superUser in identity.super");
+        let mut bob = Wire::tls(unlisted.address(), &pki.ca, &pki.bob).unwrap();
+        bob.open_new();
+        let _ = bob.send_frame(&wire::request(1, op::GET_DATA, &wire::path_and_watch("/", false)));
+        assert_eq!(bob.read_frame().unwrap(), None, "an end, and no frame");
+        assert_eq!(ended(&unlisted, "auth_failed", 1), 1, "{}", unlisted.output());
+        let door = Door { address: unlisted.address(), pki: &pki };
+        assert_eq!(ids(&mut door.enter(&pki.alice)), [format!("x509:{ALICE}").into_bytes()]);
+        unlisted.finish();
+        let gate = Gate::start(&config(&pki, server.address(), &listed));
         assert_eq!(superuser(&server, &pki, gate.address()), native, "{factory:?}");
         gate.finish();
     }

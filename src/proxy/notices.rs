@@ -63,7 +63,8 @@ impl Notices {
                 suppressed,
                 "ZooKeeper refused an injected credential (AUTHFAILED): with identity.inject digest, enable that scheme \
                  there (zookeeper.DigestAuthenticationProvider.enabled); with x509, install zoogate's provider there and \
-                 give it the file identity.secret_file; ZooKeeper's log says which it is"
+                 give it the file identity.secret_file, and list the server's superUser in identity.super if it is to come \
+                 in; ZooKeeper's log says which it is"
             );
         }
     }

@@ -135,9 +135,13 @@ class Assertions(ServerTest):
         self.assertEqual(chief.read("/of-alice"), OK)
         self.assertEqual(chief.delete("/of-alice"), OK)
 
-    def test_the_servers_own_super_user_is_one_behind_zoogate_too(self):
+    def test_the_servers_own_super_user_is_one_behind_zoogate_if_zoogate_says_so_too(self):
         self.assertEqual(self.connect(ALICE).create("/not-of-root"), OK)
-        root = self.connect(ROOT)
+        # A certificate that bears the name, or bore it before, is no word of zoogate's operator.
+        for before in [None, ALICE]:
+            client = self.connect(before)
+            self.assert_refused(client, assertion(NEW, client.session_id, ROOT), "identity.super of zoogate does not list it")
+        root = self.connect(ROOT, is_super=True)
         if self.has_who_am_i:
             self.assertEqual(root.who_am_i(), ["super:", "x509:" + ROOT])
         self.assertEqual(root.read("/not-of-root"), OK)

@@ -40,6 +40,11 @@ final class AssertionGate {
                     ? "no secret could be read from the file that zoogate.secretFile names"
                     : "made with another secret, for another session, or tampered with");
         }
+        if (isSuperUser(assertion.identity()) && !assertion.isSuper()) {
+            // ZooKeeper's provider lets this id pass every ACL, with the id of the scheme "super" or without.
+            return refuse(cnxn, sessionId, "it is the server's X509AuthenticationProvider.superUser, and identity.super"
+                    + " of zoogate does not list it: list it there, or give the client another identity");
+        }
         admit(cnxn, sessionId, assertion);
         return KeeperException.Code.OK;
     }
@@ -51,7 +56,7 @@ final class AssertionGate {
         return KeeperException.Code.AUTHFAILED;
     }
 
-    /** Like ZooKeeper's own setting: an id with every right, on a native TLS port and behind zoogate alike. */
+    /** Whether ZooKeeper's own setting gives the id every right. */
     static boolean isSuperUser(String id) {
         return id.equals(System.getProperty(SUPER_USER));
     }
@@ -72,13 +77,12 @@ final class AssertionGate {
 
     private static void admit(ServerCnxn cnxn, long sessionId, Assertion assertion) {
         String identity = assertion.identity();
-        boolean superUser = assertion.isSuper() || isSuperUser(identity);
-        if (superUser) {
+        if (assertion.isSuper()) {
             cnxn.addAuthInfo(new Id("super", identity));
         }
         cnxn.addAuthInfo(new Id("x509", identity));
         LOG.info("Authenticated {}, session 0x{}, as x509:{}{}", cnxn.getRemoteSocketAddress(),
-                Long.toHexString(sessionId), printable(identity), superUser ? " and super" : "");
+                Long.toHexString(sessionId), printable(identity), assertion.isSuper() ? " and super" : "");
     }
 
     // A subject may hold line breaks, which would let its owner write lines into the server's log.
