@@ -1,6 +1,8 @@
 //! Real servers and real clients: direct first, then through zoogate, with the same outcome but for the identity.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on stops there")]
 
+#[path = "zookeeper/openings.rs"]
+mod openings;
 mod support;
 
 use std::collections::HashMap;

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::metrics::SessionRefusal;
-use crate::seal::{Unsealed, is_known, seal, unseal};
+use crate::seal::{Password, Unsealed, is_known, seal, unseal};
 use crate::snapshot::Grant;
 use crate::zk::record::{ConnectRequest, ConnectResponse};
 use crate::zk::session_password::stock_password;
@@ -28,11 +28,14 @@ impl Passwords {
     pub(crate) fn claim(&self, grant: &Grant, request: &ConnectRequest) -> Result<ConnectRequest, SessionRefusal> {
         let id = request.session_id();
         let Some(secrets) = grant.binding().filter(|_| id != 0) else { return Ok(request.clone()) };
-        let mut opened = grant.names().iter().map(|name| unseal(secrets, name, id, request.password()));
+        // Servers, and this gate, give out passwords of 16 bytes only, so another length is nobody's. A server says
+        // "expired" then too, but closes the owner's connection first.
+        let sealed = Password::try_from(request.password()).map_err(|_| SessionRefusal::WrongPassword)?;
+        let mut opened = grant.names().iter().map(|name| unseal(secrets, name, id, sealed));
         let first = opened.next();
         match first.into_iter().chain(opened).find(|opened| matches!(opened, Unsealed::Known(_))).or(first) {
             Some(Unsealed::Known(real)) => Ok(request.clone().with_password(real)),
-            _ if request.password() == stock_password(id) => Err(SessionRefusal::Unsealed),
+            _ if sealed == stock_password(id) => Err(SessionRefusal::Unsealed),
             Some(Unsealed::Other(real)) if self.foreign.load(Ordering::Relaxed) => {
                 Ok(request.clone().with_password(real))
             }
@@ -70,7 +73,7 @@ mod tests {
     }
 
     fn claim(passwords: &Passwords, name: &str, password: [u8; 16]) -> Result<[u8; 16], SessionRefusal> {
-        passwords.claim(&grant(&[name]), &request(ID, password)).map(|request| request.password())
+        passwords.claim(&grant(&[name]), &request(ID, password)).map(|request| request.password().try_into().unwrap())
     }
 
     #[test]
@@ -91,11 +94,13 @@ mod tests {
         let sealed = Passwords::default().give(&old, response(ID, KEEPER_PASSWORD)).password();
         let secrets = b"a-new-secret-of-thirty-two-bytes-or-more\nan-old-secret-of-thirty-two-bytes-or-more";
         let claim = |names: &[&str], passwords: &Passwords| {
-            passwords.claim(&Grant::bound(names, secrets), &request(ID, sealed)).map(|request| request.password())
+            passwords
+                .claim(&Grant::bound(names, secrets), &request(ID, sealed))
+                .map(|request| request.password().to_vec())
         };
         let passwords = Passwords::default();
-        assert_eq!(claim(&["alice"], &passwords), Ok(KEEPER_PASSWORD));
-        assert_eq!(claim(&["renamed", "alice"], &passwords), Ok(KEEPER_PASSWORD));
+        assert_eq!(claim(&["alice"], &passwords), Ok(KEEPER_PASSWORD.to_vec()));
+        assert_eq!(claim(&["renamed", "alice"], &passwords), Ok(KEEPER_PASSWORD.to_vec()));
         passwords.give(&old, response(ID, KEEPER_PASSWORD));
         assert_eq!(claim(&["bob"], &passwords), Err(SessionRefusal::WrongPassword));
     }
@@ -117,6 +122,23 @@ mod tests {
         assert_eq!(claim(&passwords, "bob", [0; 16]), Err(SessionRefusal::WrongPassword));
     }
 
+    /// A password that begins or ends as the owner's does opens nothing, also where the server decides itself.
+    #[test]
+    fn a_password_of_another_length_is_nobodys() {
+        let (passwords, alice) = (Passwords::default(), grant(&["alice"]));
+        for real in [stock_password(ID), [5; 16]] {
+            let sealed = passwords.give(&alice, response(ID, real)).password();
+            assert_eq!(claim(&passwords, "alice", sealed), Ok(real));
+            for odd in [vec![], sealed[..1].to_vec(), sealed[..15].to_vec(), [&sealed[..], &[0]].concat()] {
+                let head = [&[0; 16][..], &ID.to_be_bytes(), &(odd.len() as u32).to_be_bytes()].concat();
+                let request = ConnectRequest::parse([head, odd].concat()).unwrap();
+                assert_eq!(passwords.claim(&alice, &request), Err(SessionRefusal::WrongPassword));
+                let unbound = passwords.claim(&Grant::unbound(&["alice"]), &request);
+                assert_eq!(unbound, Ok(request), "the server decides, and sees what came");
+            }
+        }
+    }
+
     #[test]
     fn new_sessions_are_nobodys_yet() {
         let request = request(0, [0; 16]);
@@ -128,7 +150,7 @@ mod tests {
         let (passwords, real) = (Passwords::default(), stock_password(ID));
         let sealed = passwords.give(&grant(&["CN=alice"]), response(ID, real)).password();
         let renamed = passwords.claim(&grant(&["alice", "CN=alice"]), &request(ID, sealed));
-        assert_eq!(renamed.map(|request| request.password()), Ok(real));
+        assert_eq!(renamed.map(|request| request.password().to_vec()), Ok(real.to_vec()));
         assert_eq!(claim(&passwords, "alice", sealed), Err(SessionRefusal::WrongPassword));
     }
 

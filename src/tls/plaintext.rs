@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::error::HandshakeError;
 use crate::zk::four_letter_word::FourLetterWord;
+use crate::zk::frame::OPENING_LIMIT;
 
 /// What a client that does not speak TLS seems to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -136,8 +137,11 @@ fn classify(bytes: &[u8]) -> Option<PlaintextKind> {
     if HTTP_METHODS.iter().any(|method| bytes.starts_with(method)) {
         return Some(PlaintextKind::Http);
     }
-    // ConnectRequest: length 44 or 45, protocolVersion 0, or ClickHouse's 10 and 11 for its own server.
-    if let Some([0, 0, 0, 44 | 45, 0, 0, 0, 0 | 10 | 11]) = bytes.first_chunk::<ENOUGH>() {
+    // ConnectRequest: a length of 28 bytes or more, by the session password that the client sends, and protocolVersion 0,
+    // or ClickHouse's 10 and 11 for its own server.
+    if let Some([0, 0, high, low, 0, 0, 0, 0 | 10 | 11]) = bytes.first_chunk::<ENOUGH>()
+        && (28..=OPENING_LIMIT).contains(&usize::from(u16::from_be_bytes([*high, *low])))
+    {
         return Some(PlaintextKind::Zookeeper);
     }
     (bytes.len() >= ENOUGH).then_some(PlaintextKind::Other)
@@ -157,7 +161,11 @@ mod tests {
             (b"OPTIONS ", Some(PlaintextKind::Http)),
             (b"\0\0\0\x2d\0\0\0\0", Some(PlaintextKind::Zookeeper)),
             (b"\0\0\0\x2c\0\0\0\x0a", Some(PlaintextKind::Zookeeper)),
-            (b"\0\0\0\x2e\0\0\0\0", Some(PlaintextKind::Other)),
+            (b"\0\0\0\x1c\0\0\0\0", Some(PlaintextKind::Zookeeper)),
+            (b"\0\0\x02\x10\0\0\0\0", Some(PlaintextKind::Zookeeper)),
+            (b"\0\0\0\x1b\0\0\0\0", Some(PlaintextKind::Other)),
+            (b"\0\0\x04\x01\0\0\0\0", Some(PlaintextKind::Other)),
+            (b"\0\0\0\x2d\0\0\0\x01", Some(PlaintextKind::Other)),
             (b"\0\0\0\x2d\0\0\0", None),
             (b"ruo", None),
             (b"OPTION", None),

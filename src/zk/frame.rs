@@ -7,7 +7,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::four_letter_word::FourLetterWord;
 
-/// Longest frame of a session's opening, in bytes. The records are of 36 to 45.
+/// Longest frame of a session's opening, in bytes. The usual records have 36 to 45; other session passwords than those of
+/// 16 bytes make a ConnectRequest shorter or longer.
 pub const OPENING_LIMIT: usize = 1024;
 
 /// What a connection begins with.

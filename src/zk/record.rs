@@ -18,34 +18,41 @@ pub enum Malformed {
     /// A protocol version other than 0; ClickHouse's own extensions use 10 and 11.
     #[error("protocol version {0} is not spoken by ZooKeeper")]
     Version(i32),
-    /// A password whose length is not 16; null (-1) among them, which sends a 3.4 server into a loop.
-    #[error("a session password of {0} bytes is not one of ZooKeeper's")]
+    /// A password that does not end where the record does; or, in a response, one of another length than 16.
+    #[error("a session password of {0} bytes does not fit the record")]
     Password(i32),
+    /// A null password (length -1), which sends a 3.4 server into a loop (`ZooKeeperServer.createSession`).
+    #[error("the session password is null, which some servers can't take; send an empty one")]
+    NullPassword,
 }
 
-/// The client's first frame, checked, and kept as it came: 44 bytes, or 45 with the read-only byte.
+/// The client's first frame, checked, and kept as it came: 28 bytes, the password, and in most clients the read-only
+/// byte. Passwords for a new session have 16 bytes in most clients; 0, 1, 8 and 32 occur, and servers take any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectRequest {
     body: Vec<u8>,
+    /// Where the password ends. The read-only byte follows, if there is one: Go clients and C clients of 3.4 have none.
+    password_end: usize,
 }
 
 impl ConnectRequest {
-    /// Length without the read-only byte: Go clients, C clients of 3.4.
-    const SHORT: usize = 44;
-
     /// Where the password is.
     const PASSWORD: usize = 28;
 
     /// Checks a frame's body.
     pub fn parse(body: Vec<u8>) -> Result<Self, Malformed> {
-        if !matches!(body.len(), Self::SHORT | 45) {
+        if body.len() < Self::PASSWORD {
             return Err(Malformed::Length(body.len()));
         }
-        let request = Self { body };
-        match (int(&request.body, 0), int(&request.body, 24)) {
-            (0, 16) => Ok(request),
-            (0, length) => Err(Malformed::Password(length)),
-            (version, _) => Err(Malformed::Version(version)),
+        let length = match (int(&body, 0), int(&body, 24)) {
+            (0, -1) => return Err(Malformed::NullPassword),
+            (0, length) => length,
+            (version, _) => return Err(Malformed::Version(version)),
+        };
+        let end = usize::try_from(length).ok().and_then(|length| length.checked_add(Self::PASSWORD));
+        match end {
+            Some(end) if body.len() == end || body.len() - 1 == end => Ok(Self { body, password_end: end }),
+            _ => Err(Malformed::Password(length)),
         }
     }
 
@@ -59,21 +66,22 @@ impl ConnectRequest {
         long(&self.body, 16)
     }
 
-    /// The session's password as the client has it.
-    pub fn password(&self) -> [u8; PASSWORD_LENGTH] {
-        password(&self.body, Self::PASSWORD)
+    /// The session's password as the client has it, of any length. Servers give out passwords of 16 bytes only.
+    pub fn password(&self) -> &[u8] {
+        &self.body[Self::PASSWORD..self.password_end]
     }
 
     /// The same request with another password.
-    pub fn with_password(mut self, password: [u8; PASSWORD_LENGTH]) -> Self {
-        self.body[Self::PASSWORD..Self::PASSWORD + PASSWORD_LENGTH].copy_from_slice(&password);
-        self
+    pub fn with_password(self, password: [u8; PASSWORD_LENGTH]) -> Self {
+        let (head, tail) = (&self.body[..Self::PASSWORD - 4], &self.body[self.password_end..]);
+        let body = [head, &(PASSWORD_LENGTH as u32).to_be_bytes(), &password, tail].concat();
+        Self { body, password_end: Self::PASSWORD + PASSWORD_LENGTH }
     }
 
     /// What a server answers when the session is gone (`ZooKeeperServer.finishSessionInit`), in the length that
     /// this client understands.
     pub fn expired(&self) -> ConnectResponse {
-        let mut body = vec![0; self.body.len() - Self::SHORT + ConnectResponse::SHORT];
+        let mut body = vec![0; self.body.len() - self.password_end + ConnectResponse::SHORT];
         body[16..20].copy_from_slice(&(PASSWORD_LENGTH as u32).to_be_bytes());
         ConnectResponse { body }
     }
@@ -222,15 +230,46 @@ mod tests {
 
     #[test]
     fn connect_requests_that_are_none_are_refused() {
-        for length in [0, 43, 46, 1024] {
+        for length in [0, 27] {
             assert_eq!(ConnectRequest::parse(vec![0; length]), Err(Malformed::Length(length)));
+        }
+        for length in [43, 46, 1024] {
+            let mut other = hex(JAVA);
+            other.resize(length, 0);
+            assert_eq!(ConnectRequest::parse(other), Err(Malformed::Password(16)), "{length} bytes");
+        }
+        for length in [i32::MIN, -2, 15, 18, i32::MAX] {
+            let mut other = hex(JAVA);
+            other[24..28].copy_from_slice(&length.to_be_bytes());
+            assert_eq!(ConnectRequest::parse(other), Err(Malformed::Password(length)));
         }
         let mut version = hex(JAVA);
         version[3] = 10;
         assert_eq!(ConnectRequest::parse(version), Err(Malformed::Version(10)));
         let mut null = hex(JAVA);
         null[24..28].fill(0xff);
-        assert_eq!(ConnectRequest::parse(null), Err(Malformed::Password(-1)));
+        assert_eq!(ConnectRequest::parse(null.clone()), Err(Malformed::NullPassword));
+        null.truncate(28);
+        assert_eq!(ConnectRequest::parse(null), Err(Malformed::NullPassword));
+    }
+
+    /// aiozk, tokio-zookeeper and lua-resty-zookeeper send none, finagle one byte.
+    #[test]
+    fn passwords_of_every_length_are_kept_as_they_came() {
+        for length in [0_usize, 1, 8, 15, 17, 32, 500, 995] {
+            for read_only in [&[][..], &[0], &[1]] {
+                let head = [&hex(JAVA)[..24], &(length as u32).to_be_bytes()].concat();
+                let body = [&head[..], &vec![7; length], read_only].concat();
+                let request = ConnectRequest::parse(body.clone()).unwrap();
+                assert_eq!((request.password(), request.session_id()), (&vec![7; length][..], 0));
+                assert_eq!(request.to_frame()[4..], body);
+                assert_eq!(request.expired().to_frame().len(), 4 + 36 + read_only.len());
+                let replaced = request.with_password([9; 16]).to_frame();
+                let usual = [&hex(JAVA)[..28], &[9; 16], read_only].concat();
+                assert_eq!(replaced[4..], usual, "{length}");
+                assert_eq!(ConnectRequest::parse(replaced[4..].to_vec()).unwrap().to_frame(), replaced);
+            }
+        }
     }
 
     #[test]
