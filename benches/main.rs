@@ -6,6 +6,7 @@
 
 mod common;
 mod compare;
+mod hostile;
 mod storm;
 
 use anyhow::bail;
@@ -29,6 +30,8 @@ enum Verb {
     Run(compare::RunArguments),
     /// Measures how sessions live through a reconnect storm.
     Storm(storm::StormArguments),
+    /// Measures what strangers and bad clients cost.
+    Hostile(hostile::HostileArguments),
     /// Is the bare relay.
     Bare(bare::BareArguments),
     /// Is the ZooKeeper that only pretends.
@@ -41,6 +44,7 @@ fn main() -> anyhow::Result<()> {
         Some(Verb::Upstream) => upstream::run(),
         Some(Verb::Run(arguments)) => until_stopped(compare::run(&arguments)),
         Some(Verb::Storm(arguments)) => until_stopped(storm::run(&arguments)),
+        Some(Verb::Hostile(arguments)) => until_stopped(hostile::run(&arguments)),
         None => {
             println!("run it by one of benches/*.sh, which prepare certificates and relays");
             Ok(())

@@ -43,6 +43,12 @@ haproxy_program() {
     [ ! -x "$unpacked/usr/sbin/haproxy" ] || echo "$unpacked/usr/sbin/haproxy"
 }
 
+# With two CPUs or more, relays get one for themselves; elsewhere the scheduler decides. Sets $pin for everything else.
+pin_relays() {
+    pin=
+    if [ -z "${BENCH_NO_PINNING:-}" ] && [ "$(nproc)" -gt 1 ] && command -v taskset >/dev/null; then pin="taskset -c 0"; fi
+}
+
 say "building (release)"
 measure=$(cargo bench --bench measure --no-run --message-format=json |
     sed -n 's/.*"name":"measure".*"executable":"\([^"]*\)".*/\1/p')

@@ -7,7 +7,6 @@ set -eu
 # 5,000 idle sessions have 10,000 ends here.
 ulimit -n 16384 2>/dev/null || say "few open files are allowed ($(ulimit -n)): lower --idle"
 
-# With two CPUs or more, relays get one for themselves; elsewhere the scheduler decides.
-pin=
-if [ -z "${BENCH_NO_PINNING:-}" ] && [ "$(nproc)" -gt 1 ] && command -v taskset >/dev/null; then pin="taskset -c 0"; fi
+pin_relays
+# shellcheck disable=SC2086 # a command and its arguments, or nothing
 LD_LIBRARY_PATH=$libraries exec $pin "$measure" run ${pin:+--cpu 1} "$@"

@@ -114,12 +114,34 @@ impl Clients {
 
     /// A client with a certificate of its own.
     pub(crate) fn newcomer(&self, name: &str) -> anyhow::Result<Client> {
-        let Newcomers { issuer, key, signing } = &*self.newcomers;
-        let certificate = named(name).signed_by(key, issuer)?;
-        let certified = CertifiedKey::new(vec![certificate.der().clone()], Arc::clone(signing));
+        Ok(self.presenting(vec![self.issue(name)?]))
+    }
+
+    /// A client that presents these certificates, whatever they are. The first has the clients' key.
+    pub(crate) fn presenting(&self, chain: Vec<CertificateDer<'static>>) -> Client {
+        let certified = CertifiedKey::new(chain, Arc::clone(&self.newcomers.signing));
         let mut config = ClientConfig::clone(&self.config);
         config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(certified));
-        Ok(Client { config: Arc::new(config), source: None })
+        Client { config: Arc::new(config), source: None }
+    }
+
+    /// A client's certificate as the CA issues it.
+    pub(crate) fn issue(&self, name: &str) -> anyhow::Result<CertificateDer<'static>> {
+        let Newcomers { issuer, key, .. } = &*self.newcomers;
+        Ok(named(name).signed_by(key, issuer)?.into())
+    }
+
+    /// The key that all clients have.
+    pub(crate) fn key(&self) -> &KeyPair {
+        &self.newcomers.key
+    }
+
+    /// A ClientHello, in its record.
+    pub(crate) fn hello(&self) -> anyhow::Result<Vec<u8>> {
+        let name = ServerName::try_from("localhost")?;
+        let mut hello = Vec::new();
+        rustls::ClientConnection::new(Arc::clone(&self.config), name)?.write_tls(&mut hello)?;
+        Ok(hello)
     }
 }
 
@@ -178,7 +200,7 @@ pub(crate) async fn connect(source: Option<Ipv4Addr>, relay: SocketAddr) -> io::
 }
 
 /// As the script has openssl name them; the serial number is random.
-fn named(name: &str) -> CertificateParams {
+pub(crate) fn named(name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::OrganizationName, "Benchmark");

@@ -2,6 +2,7 @@
 
 pub(crate) mod bare;
 pub(crate) mod client;
+pub(crate) mod load;
 pub(crate) mod page;
 pub(crate) mod process;
 pub(crate) mod steady;

@@ -70,9 +70,19 @@ pub(crate) fn pinned(command: &Command, cpus: Option<&str>) -> Command {
 
 /// Pins the thread that calls it.
 pub(crate) fn pin_this_thread(cpus: &str) -> anyhow::Result<()> {
+    change_this_thread(Command::new("taskset").args(["-p", "-c", cpus]))
+}
+
+/// Lets everything else go before the thread that calls it.
+pub(crate) fn yield_this_thread() -> anyhow::Result<()> {
+    change_this_thread(Command::new("renice").args(["-n", "19", "-p"]))
+}
+
+/// Runs a command on the thread's id.
+fn change_this_thread(command: &mut Command) -> anyhow::Result<()> {
     let thread: PathBuf = fs::read_link("/proc/thread-self")?;
     let id = thread.file_name().context("/proc/thread-self leads nowhere")?;
-    let status = Command::new("taskset").args(["-p", "-c", cpus]).arg(id).output()?;
-    ensure!(status.status.success(), "taskset: {}", String::from_utf8_lossy(&status.stderr));
+    let ended = command.arg(id).output().with_context(|| format!("can't start {command:?}"))?;
+    ensure!(ended.status.success(), "{command:?}: {}", String::from_utf8_lossy(&ended.stderr));
     Ok(())
 }

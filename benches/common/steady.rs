@@ -17,6 +17,9 @@ use super::process::pin_this_thread;
 /// How often each of them reads.
 pub(crate) const EVERY: Duration = Duration::from_millis(100);
 
+/// Silence of so long ends a connection: two thirds of the session's timeout, as Java's clients reckon.
+const PATIENCE: Duration = Duration::from_millis(6667);
+
 const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Where they are, and where they run.
@@ -52,6 +55,11 @@ impl Reads {
         let mut reads = self.lock();
         reads.push((due, None));
         reads.len() - 1
+    }
+
+    /// Whether this one has waited for too long.
+    fn is_late(&self, which: Option<&usize>) -> bool {
+        which.and_then(|which| self.lock().get(*which).copied()).is_some_and(|(due, _)| due.elapsed() > PATIENCE)
     }
 
     fn answered(&self, which: usize) {
@@ -189,6 +197,9 @@ async fn read(mut session: Session, first: Instant, reads: &Reads) -> anyhow::Re
     loop {
         tokio::select! {
             due = ticks.tick() => {
+                if reads.is_late(waiting.front()) {
+                    return Ok(());
+                }
                 waiting.push_back(reads.sent(due.into_std()));
                 session.send(&request).await?;
             }

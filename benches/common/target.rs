@@ -76,12 +76,16 @@ pub(crate) struct Place<'a> {
     pub(crate) workers: Option<usize>,
     /// How many connections it may have.
     pub(crate) connections: usize,
+    /// More keys for a zoogate.
+    pub(crate) keys: &'a str,
 }
 
 /// A relay that runs.
 pub(crate) struct Relay {
     pub(crate) process: Process,
     pub(crate) address: SocketAddr,
+    /// Everything that it says.
+    pub(crate) log: PathBuf,
 }
 
 impl Target {
@@ -98,13 +102,13 @@ impl Target {
     pub(crate) async fn start(&self, place: &Place<'_>) -> anyhow::Result<Relay> {
         let address = free_address()?;
         let log = place.directory.join(format!("{}.log", self.file(place)));
-        let log = File::create(&log).with_context(|| format!("can't write {}", log.display()))?;
+        let file = File::create(&log).with_context(|| format!("can't write {}", log.display()))?;
         let mut command = pinned(&self.command(place, address)?, place.cpus);
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
         let process = Process::start(&mut command)?;
         for _ in 0..100 {
             if TcpStream::connect(address).await.is_ok() {
-                return Ok(Relay { process, address });
+                return Ok(Relay { process, address, log });
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -154,7 +158,7 @@ fn free_address() -> anyhow::Result<SocketAddr> {
 }
 
 fn zoogate_yaml(place: &Place<'_>, address: SocketAddr) -> String {
-    let Place { upstream, connections, .. } = place;
+    let Place { upstream, connections, keys, .. } = place;
     let workers = place.workers.map_or(String::new(), |workers| format!("runtime: {{ workers: {workers} }}\n"));
     format!(
         "listen: {{ address: '{address}' }}
@@ -166,7 +170,7 @@ identity: {{ secret_file: secret }}
 admin: {{ address: none }}
 limits: {{ connections: {connections} }}
 log: {{ format: json }}
-{workers}"
+{workers}{keys}"
     )
 }
 

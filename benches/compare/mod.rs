@@ -3,7 +3,6 @@
 //! The clients and a ZooKeeper that only pretends live in this process; each relay is a process of its own, and
 //! only the CPU time and the memory of that process count.
 
-mod load;
 mod report;
 
 use std::net::SocketAddr;
@@ -13,9 +12,9 @@ use anyhow::Context;
 use clap::Args;
 
 use crate::common::client::Clients;
+use crate::common::load::{self, Load, Operation};
 use crate::common::target::{Place, Programs, Target};
 use crate::common::upstream;
-use load::{Load, Operation};
 use report::Report;
 
 #[derive(Args)]
@@ -110,5 +109,5 @@ fn load(figure: &'static str, connections: usize, count: usize, operation: Opera
 
 fn place<'a>(arguments: &'a RunArguments, upstream: SocketAddr) -> Place<'a> {
     let (directory, cpus) = (&*arguments.programs.directory, arguments.cpu.as_deref());
-    Place { directory, upstream, cpus, role: "", workers: Some(1), connections: 6000 }
+    Place { directory, upstream, cpus, role: "", workers: Some(1), connections: 6000, keys: "" }
 }

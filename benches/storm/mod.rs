@@ -96,14 +96,7 @@ pub(crate) async fn run(arguments: &StormArguments) -> anyhow::Result<()> {
     }
     let text = format!("{}\n\n{report}", heading(arguments)?);
     println!("\n{text}");
-    match &arguments.page {
-        Some(page) if arguments.is_whole() => page::replace(page, "storm", &text),
-        Some(page) => {
-            println!("a part of the measurement: {} stays as it is", page.display());
-            Ok(())
-        }
-        None => Ok(()),
-    }
+    page::replace_by_whole(arguments.page.as_deref(), arguments.is_whole(), ("storm", &text))
 }
 
 impl StormArguments {
@@ -133,6 +126,7 @@ async fn storm(arguments: &StormArguments, target: &Target, case: Case) -> anyho
         role: "",
         workers: None,
         connections,
+        keys: "",
     };
     let relay = target.start(&place).await?;
     let steadiness = Steadiness { relay: relay.address, count: arguments.established, cpus: Some(&cpus) };

@@ -1,9 +1,9 @@
 //! The table of storms.
 
 use std::fmt;
-use std::time::Duration;
 
 use super::{Case, Outcome};
+use crate::common::page::{median, milliseconds, seconds};
 
 /// All outcomes, by case and relay, in the order in which they came first.
 #[derive(Default)]
@@ -57,31 +57,16 @@ impl fmt::Display for Report {
                 case.sessions.to_string(),
                 (*relay).to_owned(),
                 kept.to_string(),
-                seconds(median(outcomes, |outcome| outcome.last)),
-                median(outcomes, |outcome| outcome.attempts).to_string(),
-                format!("{} ms", milliseconds(median(outcomes, |outcome| outcome.calm.p99))),
-                format!("{} ms", milliseconds(median(outcomes, |outcome| outcome.during.p99))),
+                seconds(median(outcomes, |outcome| outcome.last).unwrap_or_default()),
+                median(outcomes, |outcome| outcome.attempts).unwrap_or_default().to_string(),
+                format!("{} ms", milliseconds(median(outcomes, |outcome| outcome.calm.p99).unwrap_or_default())),
+                format!("{} ms", milliseconds(median(outcomes, |outcome| outcome.during.p99).unwrap_or_default())),
                 format!("{} ms", milliseconds(slowest)),
                 cut.to_string(),
-                seconds(median(outcomes, |outcome| outcome.cpu)),
+                seconds(median(outcomes, |outcome| outcome.cpu).unwrap_or_default()),
             ];
             writeln!(f, "| {} |", cells.join(" | "))?;
         }
         Ok(())
     }
-}
-
-fn median<T: Ord + Copy + Default>(outcomes: &[Outcome], of: impl Fn(&Outcome) -> T) -> T {
-    let mut values: Vec<T> = outcomes.iter().map(of).collect();
-    values.sort_unstable();
-    values.get(values.len() / 2).copied().unwrap_or_default()
-}
-
-fn seconds(duration: Duration) -> String {
-    format!("{:.1} s", duration.as_secs_f64())
-}
-
-fn milliseconds(duration: Duration) -> String {
-    let milliseconds = duration.as_secs_f64() * 1e3;
-    if milliseconds < 10.0 { format!("{milliseconds:.1}") } else { format!("{milliseconds:.0}") }
 }

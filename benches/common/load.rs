@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::ensure;
 use tokio::task::{JoinSet, LocalSet};
 
-use crate::common::client::{Clients, Session};
-use crate::common::target::Relay;
+use super::client::{Clients, Session};
+use super::target::Relay;
 
 /// How long a relay may take to finish what it still does when the clients are done.
 const SETTLE: Duration = Duration::from_millis(100);
