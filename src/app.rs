@@ -22,7 +22,9 @@ use tracing::{info, warn};
 use crate::admin::Admin;
 use crate::config::{self, Config};
 use crate::metrics::Metrics;
-use crate::proxy::{self, Bounds, Dialer, Gate, Health, Liveness, LoopbackSources, Revalidation, Settings, X509Auth};
+use crate::proxy::{
+    self, Bounds, Dialer, Gate, HandshakeSettings, Health, Liveness, LoopbackSources, Revalidation, Settings, X509Auth,
+};
 use crate::reload::{Contents, Reloader};
 use crate::rfc3339::unix;
 use crate::shutdown::Drain;
@@ -85,6 +87,9 @@ pub enum StartError {
     /// The service manager passes other sockets than the configuration wants.
     #[error(transparent)]
     Socket(#[from] SocketError),
+    /// The system starts no threads.
+    #[error("can't start the threads of handshakes: {0}")]
+    Threads(#[from] io::Error),
     /// A metric is registered twice; a defect.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -135,7 +140,7 @@ impl App {
             dialer(&config.upstream),
             current.clone(),
             shared,
-        ));
+        )?);
         let (roster, warning) = (gate.roster(), config.tls.expiry_warning);
         metrics.client_certificates_from(move || roster.live(warning));
         let reloader = Reloader::new(config.clone(), contents, snapshots, Arc::clone(&metrics));
@@ -312,7 +317,13 @@ fn settings(config: &Config, own_port: u16) -> Settings {
     let words = config.four_letter_words.allow.iter();
     Settings {
         connections: config.limits.connections,
-        handshake_timeout: config.limits.handshake_timeout,
+        handshakes: HandshakeSettings {
+            limit: process::handshakes(&config.limits),
+            timeout: config.limits.handshake_timeout,
+            threads: config.runtime.handshake_workers,
+            proxies: config.listen.proxies.clone(),
+            liveness: liveness(config.listen.tcp),
+        },
         open_timeout: config.limits.open_timeout,
         response_timeout: config.upstream.response_timeout,
         bounds: Bounds {
@@ -324,7 +335,6 @@ fn settings(config: &Config, own_port: u16) -> Settings {
             advertise: advertise.map(Arc::new),
         },
         words: words.filter_map(|word| word.parse::<FourLetterWord>().ok()).collect(),
-        client_liveness: liveness(config.listen.tcp),
         revalidation: Revalidation {
             enforce: config.tls.revalidate,
             margin: config.tls.expiry_margin,

@@ -19,6 +19,8 @@ use std::{
     time::Duration,
 };
 
+use ipnet::IpNet;
+
 pub use files::{NamedFiles, line_of, named_files};
 pub use keys::{KEYS, Key, KeyDefault};
 pub use problem::{ConfigError, Problem};
@@ -78,6 +80,8 @@ pub struct Listen {
     pub backlog: u32,
     /// Socket options of accepted connections.
     pub tcp: Tcp,
+    /// Peers whose connections begin with a header of the PROXY protocol.
+    pub proxies: Vec<IpNet>,
 }
 
 /// How TCP finds out that a peer is gone.
@@ -273,8 +277,10 @@ pub struct Session {
 /// `limits`: what one client, or all of them, may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Client connections at a time.
+    /// Admitted client connections at a time.
     pub connections: usize,
+    /// Connections at a time whose clients are not admitted yet; one source may have half of them.
+    pub handshakes: usize,
     /// From accept to authenticated.
     pub handshake_timeout: Duration,
     /// From authenticated to a complete ConnectRequest.
@@ -325,8 +331,10 @@ pub struct Reload {
 /// `runtime`: threads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Runtime {
-    /// Threads that serve connections.
+    /// Threads that serve admitted clients.
     pub workers: usize,
+    /// Threads for handshakes, of lower priority.
+    pub handshake_workers: usize,
 }
 
 impl Inject {

@@ -7,6 +7,7 @@
 
 mod expiring;
 mod family;
+mod handshakes;
 mod label;
 mod material;
 mod process;
@@ -42,6 +43,8 @@ pub struct Metrics {
     closed: Children<CloseReason, IntCounter>,
     connections: Children<ConnectionState, IntGauge>,
     connections_limit: IntGauge,
+    handshakes_limit: IntGauge,
+    handshake_queue: Histogram,
     connection_duration: Histogram,
     accept_errors: Children<AcceptError, IntCounter>,
     bytes: Children<Peer, Children<Direction, IntCounter>>,
@@ -89,6 +92,8 @@ impl Metrics {
             closed: family::CONNECTIONS_CLOSED.counters(registry)?,
             connections: family::CONNECTIONS.gauges(registry)?,
             connections_limit: family::CONNECTIONS_LIMIT.gauge(registry)?,
+            handshakes_limit: family::HANDSHAKES_LIMIT.gauge(registry)?,
+            handshake_queue: family::TLS_HANDSHAKE_QUEUE.histogram(registry)?,
             connection_duration: family::CONNECTION_DURATION.histogram(registry)?,
             accept_errors: family::ACCEPT_ERRORS.counters(registry)?,
             bytes: family::BYTES.counters_by_two(registry)?,
@@ -137,11 +142,6 @@ impl Metrics {
         u64::try_from(self.connections.of(state).get()).unwrap_or(0)
     }
 
-    /// States how many connections are accepted at a time.
-    pub fn set_connections_limit(&self, limit: usize) {
-        self.connections_limit.set(i64::try_from(limit).unwrap_or(i64::MAX));
-    }
-
     /// Counts a failure of `accept` and tells its kind, so that the caller can tell exhaustion (wait) from a peer that
     /// left (go on).
     pub fn accept_failed(&self, error: &io::Error) -> AcceptError {
@@ -158,19 +158,6 @@ impl Metrics {
     /// Counts a connection that was not TLS.
     pub fn probed(&self, kind: ProbeKind) {
         self.probes.of(kind).inc();
-    }
-
-    /// Counts a client that was authenticated, `elapsed` after its ClientHello.
-    pub fn handshake_completed(&self, version: TlsVersion, elapsed: Duration) {
-        observe(self.handshake_duration.of(version).of(HandshakeResult::Ok), elapsed);
-    }
-
-    /// Counts a client that was not let in; `elapsed` since its ClientHello, if there was one.
-    pub fn handshake_refused(&self, refusal: Refusal, version: TlsVersion, elapsed: Option<Duration>) {
-        self.handshake_failures.of(refusal).inc();
-        if let Some(elapsed) = elapsed {
-            observe(self.handshake_duration.of(version).of(HandshakeResult::Refused), elapsed);
-        }
     }
 
     /// Records how many seconds a client's certificate has left at its handshake.

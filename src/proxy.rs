@@ -4,10 +4,12 @@ mod admission;
 mod chains;
 mod connection;
 mod farewell;
+mod handshakes;
 mod health;
 mod listener;
 mod notices;
 mod ownership;
+mod proxy_protocol;
 mod record;
 mod refusals;
 mod relay;
@@ -15,6 +17,7 @@ mod reminders;
 mod roster;
 mod session;
 mod socket;
+mod source;
 mod upstream;
 mod words;
 
@@ -23,18 +26,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::metrics::Metrics;
 use crate::shutdown::Drain;
 use crate::snapshot::Snapshot;
 use crate::zk::four_letter_word::FourLetterWord;
 use chains::Chains;
+use handshakes::Handshakes;
 use listener::Listeners;
 use notices::Notices;
 use ownership::Passwords;
 
 pub use chains::Revalidation;
+pub use handshakes::HandshakeSettings;
 pub use health::{Health, ask, probe};
 pub use listener::Pulse;
 pub use record::ACCESS;
@@ -47,10 +52,10 @@ pub use upstream::{DialError, Dialer, LoopbackSources};
 /// What holds for every connection as long as the program runs.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Live client connections at a time.
+    /// Admitted client connections at a time.
     pub connections: usize,
-    /// From accept to authenticated.
-    pub handshake_timeout: Duration,
+    /// Connections whose clients are not known yet.
+    pub handshakes: HandshakeSettings,
     /// From authenticated to a complete ConnectRequest.
     pub open_timeout: Duration,
     /// How long ZooKeeper may take for a ConnectResponse, and for the replies to injected packets.
@@ -59,8 +64,6 @@ pub struct Settings {
     pub bounds: Bounds,
     /// Four-letter words that are put to ZooKeeper.
     pub words: Vec<FourLetterWord>,
-    /// Socket options of client connections.
-    pub client_liveness: Liveness,
     /// When live connections end with their authority.
     pub revalidation: Revalidation,
 }
@@ -68,6 +71,7 @@ pub struct Settings {
 /// Everything that connections share.
 pub struct Gate {
     settings: Settings,
+    handshakes: Arc<Handshakes>,
     dialer: Dialer,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     metrics: Arc<Metrics>,
@@ -82,14 +86,19 @@ pub struct Gate {
 
 impl Gate {
     /// A gate that is not open yet.
+    ///
+    /// # Errors
+    /// If the system starts no threads for handshakes.
     pub fn new(
         settings: Settings,
         dialer: Dialer,
         snapshots: watch::Receiver<Arc<Snapshot>>,
         shared: (Arc<Metrics>, Drain),
-    ) -> Self {
+    ) -> io::Result<Self> {
         let (metrics, drain) = shared;
-        Self {
+        let handshakes = Handshakes::new(settings.handshakes.clone(), settings.connections, Arc::clone(&metrics))?;
+        Ok(Self {
+            handshakes: Arc::new(handshakes),
             chains: Arc::new(Chains::new(settings.revalidation)),
             settings,
             dialer,
@@ -101,7 +110,7 @@ impl Gate {
             notices: Notices::new(),
             passwords: Passwords::default(),
             pulse: Arc::default(),
-        }
+        })
     }
 
     /// Who is connected.
@@ -124,9 +133,7 @@ impl Gate {
     /// # Errors
     /// If the system has lost a listener.
     pub fn open(self: &Arc<Self>, listeners: Vec<TcpListener>) -> io::Result<impl Future<Output = ()> + use<>> {
-        let places = Arc::new(Semaphore::new(self.settings.connections));
-        self.metrics.set_connections_limit(self.settings.connections);
-        Ok(Listeners::new(listeners, self.settings.client_liveness)?.run(Arc::clone(self), places))
+        Ok(Listeners::new(listeners, self.settings.handshakes.liveness)?.run(Arc::clone(self)))
     }
 
     /// Ends the authority of live connections when it ends, for ever.

@@ -73,6 +73,15 @@ words! {
         PeerAlert => "peer_alert",
         /// The client spoke plaintext to the TLS port.
         Plaintext => "plaintext",
+        /// A header of the PROXY protocol came from a peer that is not on `listen.proxy_protocol.from`, or none, or none
+        /// that can be read, from one that is.
+        ProxyHeader => "proxy_header",
+        /// The client asks for a server name (SNI) that is no host name.
+        ServerName => "server_name",
+        /// All places of `limits.handshakes` were taken, or the half of them that one source may have.
+        TooManyHandshakes => "too_many_handshakes",
+        /// All places of `limits.connections` were taken.
+        TooManyConnections => "too_many_connections",
         /// The handshake was not finished in time.
         Timeout => "timeout",
         /// The client went away during the handshake.

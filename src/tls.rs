@@ -11,6 +11,7 @@ pub mod revocation;
 pub mod verifier;
 
 mod certificate;
+mod client_hello;
 mod connection;
 mod der;
 mod error;
@@ -18,6 +19,7 @@ mod name;
 mod path;
 mod plaintext;
 mod signatures;
+mod socket;
 mod vouched;
 mod webpki_terms;
 
@@ -25,22 +27,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;
-use tokio::net::TcpStream;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 pub use self::error::HandshakeError;
 pub use self::plaintext::PlaintextKind;
+pub use self::socket::ClientSocket;
 pub use crate::rfc3339::utc as date;
 
+pub use self::plaintext::close_gently;
+
+use self::client_hello::{MOST_BYTES, Progress};
 use self::connection::ConnectionVerifier;
 use self::material::TlsMaterial;
-use self::plaintext::{close_gently, expect_client_hello};
 use self::verifier::VerifiedChain;
 
+/// `decode_error` (RFC 8446 §6): a length was incorrect.
+const DECODE_ERROR: u8 = 50;
+
 /// The client's side of a connection, inside TLS.
-pub type ClientStream = TlsStream<TcpStream>;
+pub type ClientStream = TlsStream<ClientSocket>;
 
 /// A connection whose client is known.
 pub struct Authenticated {
@@ -68,26 +77,72 @@ pub struct HandshakeFailed {
     pub elapsed: Option<Duration>,
 }
 
-/// Waits for a ClientHello and completes the handshake with a required client certificate.
+/// Reads a ClientHello, and nothing of it but its length. `held` is called with the number of bytes that are held so far.
+/// Returns when the first of them came.
 ///
 /// A client that speaks plaintext is not answered when it is a four-letter word, a ZooKeeper client or HTTP; other
-/// bytes get a TLS alert. When the handshake fails, the alert is on its way to the client on return.
+/// bytes get a TLS alert.
 ///
 /// # Errors
-/// See [`HandshakeError`]. At the deadline the connection is dropped as it is.
-pub async fn handshake(
-    mut tcp: TcpStream,
-    material: &Arc<TlsMaterial>,
+/// See [`HandshakeError`]; a refused client should be [closed gently](close_gently). At the deadline the connection is
+/// left as it is.
+pub async fn greet(
+    socket: &mut ClientSocket,
     deadline: Instant,
-) -> Result<Authenticated, HandshakeFailed> {
-    if let Err(error) = expect_client_hello(&mut tcp, deadline).await {
-        if matches!(error, HandshakeError::Plaintext(_)) {
-            close_gently(tcp).await;
+    held: impl FnMut(usize),
+) -> Result<Instant, HandshakeFailed> {
+    let mut started = None;
+    match timeout_at(deadline, read_client_hello(socket, &mut started, held)).await {
+        Ok(Ok(started)) => Ok(started),
+        Ok(Err(error)) => Err(HandshakeFailed { error, elapsed: started.map(|started| started.elapsed()) }),
+        Err(_) => {
+            let elapsed = started.map(|started| started.elapsed());
+            Err(HandshakeFailed { error: HandshakeError::Timeout, elapsed })
         }
-        return Err(HandshakeFailed { error, elapsed: None });
     }
-    let started = Instant::now();
-    match timeout_at(deadline, Box::pin(accept(tcp, material, started))).await {
+}
+
+async fn read_client_hello(
+    socket: &mut ClientSocket,
+    started: &mut Option<Instant>,
+    mut held: impl FnMut(usize),
+) -> Result<Instant, HandshakeError> {
+    // Bytes may have come behind a header of the PROXY protocol.
+    if socket.ahead().is_empty() && !matches!(socket.read_ahead(MOST_BYTES).await, Ok(1..)) {
+        return Err(HandshakeError::Probe);
+    }
+    held(socket.ahead().len());
+    if socket.ahead().first() != Some(&plaintext::HANDSHAKE) {
+        return Err(plaintext::refuse(socket).await);
+    }
+    let begun = *started.insert(Instant::now());
+    loop {
+        match client_hello::progress(socket.ahead()) {
+            Progress::Whole => return Ok(begun),
+            Progress::TooLong => {
+                let _ = socket.write_all(&[0x15, 3, 3, 0, 2, plaintext::FATAL, DECODE_ERROR]).await;
+                return Err(HandshakeError::LongClientHello);
+            }
+            Progress::Unfinished => match socket.read_ahead(MOST_BYTES).await {
+                Ok(1..) => held(socket.ahead().len()),
+                _ => return Err(HandshakeError::Reset),
+            },
+        }
+    }
+}
+
+/// Completes a handshake with a required client certificate, once [`greet`] has read its ClientHello. `places` are those of
+/// admitted clients: when there is none, a client gets an alert instead of silence.
+///
+/// # Errors
+/// See [`HandshakeError`]. The alert is on its way to the client on return; at the deadline the connection is dropped as it
+/// is.
+pub async fn accept(
+    socket: ClientSocket,
+    (material, places): (&TlsMaterial, &Arc<Semaphore>),
+    (started, deadline): (Instant, Instant),
+) -> Result<Authenticated, HandshakeFailed> {
+    match timeout_at(deadline, Box::pin(accept_boxed(socket, (material, places), started))).await {
         Ok(Ok(authenticated)) => Ok(*authenticated),
         Ok(Err(error)) => Err(HandshakeFailed { error, elapsed: Some(started.elapsed()) }),
         Err(_) => Err(HandshakeFailed { error: HandshakeError::Timeout, elapsed: Some(started.elapsed()) }),
@@ -96,18 +151,22 @@ pub async fn handshake(
 
 /// The handshake itself. Callers box it: rustls' connection is over a kilobyte, and a connection's task would
 /// hold room for it for ever.
-async fn accept(
-    tcp: TcpStream,
-    material: &Arc<TlsMaterial>,
+async fn accept_boxed(
+    mut socket: ClientSocket,
+    (material, places): (&TlsMaterial, &Arc<Semaphore>),
     started: Instant,
 ) -> Result<Box<Authenticated>, HandshakeError> {
-    let verifier = material.connection_verifier();
+    socket.begin_handshake();
+    let verifier = material.connection_verifier(Arc::clone(places));
     let config =
         material.server_config(Arc::clone(&verifier)).map_err(|error| HandshakeError::Protocol(error.to_string()))?;
-    match TlsAcceptor::from(Arc::new(config)).accept(tcp).into_fallible().await {
-        Ok(stream) => authenticated(stream, &verifier, started).map(Box::new),
-        Err((error, tcp)) => {
-            close_gently(tcp).await;
+    match TlsAcceptor::from(Arc::new(config)).accept(socket).into_fallible().await {
+        Ok(mut stream) => {
+            stream.get_mut().0.end_handshake();
+            authenticated(stream, &verifier, started).map(Box::new)
+        }
+        Err((error, socket)) => {
+            close_gently(socket).await;
             Err(match verifier.take_outcome() {
                 Some(Err(refused)) => HandshakeError::Refused(Box::new(refused)),
                 Some(Ok(_)) | None => HandshakeError::from_io(&error),
@@ -117,7 +176,7 @@ async fn accept(
 }
 
 fn authenticated(
-    stream: TlsStream<TcpStream>,
+    stream: ClientStream,
     verifier: &ConnectionVerifier,
     started: Instant,
 ) -> Result<Authenticated, HandshakeError> {
@@ -146,13 +205,18 @@ pub fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// The connection's task holds this future beside its own state; rustls' connection alone has 1,168 bytes.
+    /// Thousands of connections wait in the first of them; rustls' connection alone has 1,168 bytes.
     #[test]
-    fn the_handshake_future_is_small() {
-        fn size<F: Future>(_: impl FnOnce(TcpStream, &'static Arc<TlsMaterial>, Instant) -> F) -> usize {
+    fn the_futures_of_a_handshake_are_small() {
+        fn waiting<F: Future>(_: impl FnOnce(&'static mut ClientSocket, Instant, fn(usize)) -> F) -> usize {
             size_of::<F>()
         }
-        let size = size(handshake);
-        assert!(size <= 704, "{size} bytes");
+        fn shaking<F: Future>(
+            _: impl FnOnce(ClientSocket, (&'static TlsMaterial, &'static Arc<Semaphore>), (Instant, Instant)) -> F,
+        ) -> usize {
+            size_of::<F>()
+        }
+        let sizes = (waiting(greet), shaking(accept));
+        assert!(sizes.0 <= 640 && sizes.1 <= 704, "{sizes:?} bytes");
     }
 }

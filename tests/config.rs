@@ -69,7 +69,8 @@ fn every_bad_file_is_refused_with_all_its_problems_and_their_lines() {
 fn the_smallest_file_is_enough_and_defaults_are_careful() {
     let config = parse(SMALLEST).unwrap();
     assert_eq!(config.listen.addresses, [ListenAddress::Socket("0.0.0.0:2281".parse().unwrap())]);
-    assert_eq!(config.listen.backlog, 1024);
+    assert_eq!(config.listen.backlog, 4096);
+    assert!(config.listen.proxies.is_empty());
     assert_eq!(config.listen.tcp.keepalive, Some(Duration::from_secs(60)));
     assert_eq!(config.upstream.address.to_string(), "127.0.0.1:2181");
     assert_eq!(config.upstream.source, UpstreamSource::PerClient);
@@ -78,12 +79,12 @@ fn the_smallest_file_is_enough_and_defaults_are_careful() {
     assert_eq!(config.tls.revocation_policy, RevocationPolicy::Hard);
     assert!(config.tls.crls.is_empty());
     assert!(matches!(config.identity.inject, Inject::Digest { .. }));
-    assert_eq!(config.limits.connections, 8_000);
+    assert_eq!((config.limits.connections, config.limits.handshakes), (8_000, 16_000));
     assert_eq!(config.limits.frame, 1024 * 1024 + 1024);
     assert_eq!(config.four_letter_words.allow, ["ruok", "srvr", "isro"]);
     assert_eq!(config.shutdown.delay, Duration::ZERO);
     assert_eq!(config.admin.address, Some(ListenAddress::Socket("127.0.0.1:9281".parse().unwrap())));
-    assert!(config.runtime.workers >= 1);
+    assert!(config.runtime.workers >= 1 && config.runtime.handshake_workers == config.runtime.workers);
 }
 
 #[test]

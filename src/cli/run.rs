@@ -26,7 +26,7 @@ pub(super) fn run(args: &ConfigArgs) -> Exit {
         Err(error) => return complain(&error, Exit::Configuration),
     };
     process::forbid_core_dumps();
-    process::raise_open_files(config.limits.connections);
+    process::raise_open_files(&config.limits);
     let service_manager = match ServiceManager::from_environment() {
         Ok(service_manager) => service_manager,
         Err(error) => return complain(&error, Exit::Configuration),
@@ -54,7 +54,9 @@ async fn serve(config: Config, path: &Path, service_manager: ServiceManager) -> 
         Ok(app) => app,
         Err(StartError::Load(problems)) => return files::complain_in(path, &problems),
         Err(error @ StartError::Socket(_)) => return complain(&error, Exit::Configuration),
-        Err(error @ (StartError::Bind { .. } | StartError::Metrics(_))) => return complain(&error, Exit::Internal),
+        Err(error @ (StartError::Bind { .. } | StartError::Threads(_) | StartError::Metrics(_))) => {
+            return complain(&error, Exit::Internal);
+        }
     };
     tokio::spawn(forward_hangups(hangups, app.reload()));
     match app.run(wishes).await {

@@ -40,9 +40,14 @@ use self::KeyDefault::{Depends, Required, Unset, Written};
 /// Every key, in the order of the documentation. `docs/configuration.md` has one row for each.
 pub const KEYS: &[Key] = &[
     key("listen.address", Required, "where clients connect: IP address and port, or `fd:NAME`, or a list of them"),
-    key("listen.backlog", Written("1024"), "connections that the kernel queues before they are accepted"),
+    key("listen.backlog", Written("4096"), "connections that the kernel queues before they are accepted"),
     key("listen.keepalive", Written("60s"), "idle time before TCP probes a client; `off` never does"),
     key("listen.user_timeout", Written("30s"), "unacknowledged data to a client for this long ends the connection"),
+    key(
+        "listen.proxy_protocol.from",
+        Unset,
+        "networks of load balancers that send the PROXY protocol, v1 or v2; the client's address is then theirs to name",
+    ),
     key("upstream.address", Written("127.0.0.1:2181"), "the ZooKeeper server, `host:port`, looked up at each dial"),
     key("upstream.connect_timeout", Written("5s"), "time for the TCP connection to ZooKeeper"),
     key("upstream.response_timeout", Written("30s"), "time for ZooKeeper's ConnectResponse and injected replies"),
@@ -131,7 +136,12 @@ pub const KEYS: &[Key] = &[
         Depends("`on` if there is an `identity.secret_file`"),
         "`on` lets a session be resumed by the identity that opened it and by nobody else",
     ),
-    key("limits.connections", Written("8000"), "client connections at a time; more wait in the backlog"),
+    key("limits.connections", Written("8000"), "admitted client connections at a time; more get a TLS alert"),
+    key(
+        "limits.handshakes",
+        Depends("twice `limits.connections`"),
+        "connections at a time whose clients are not admitted yet; one source has half of them at the most",
+    ),
     key("limits.handshake_timeout", Written("10s"), "from accept to a verified client certificate"),
     key("limits.open_timeout", Written("10s"), "from there to a complete ConnectRequest"),
     key("limits.frame", Written("1025KiB"), "longest request of a client; ZooKeeper's `jute.maxbuffer` and some slack"),
@@ -146,7 +156,8 @@ pub const KEYS: &[Key] = &[
     key("log.format", Written("auto"), "`text`, `json`, or `auto`: text on a terminal, else JSON"),
     key("log.level", Written("info"), "`error`, `warn`, `info`, `debug`, `trace`, or a filter; `RUST_LOG` wins"),
     key("reload.interval", Written("5s"), "how often files are looked at for changes; `off`: only on SIGHUP"),
-    key("runtime.workers", Depends("number of CPUs"), "threads that serve connections"),
+    key("runtime.workers", Depends("number of CPUs"), "threads that serve admitted clients"),
+    key("runtime.handshake_workers", Depends("`runtime.workers`"), "threads for handshakes, of lower priority"),
 ];
 
 /// The key at a path.
@@ -232,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_word_like_no_key_finds_none() {
-        assert_eq!(near_miss("proxy_protocol"), None);
+        assert_eq!(near_miss("http_proxy"), None);
         assert_eq!(near_miss("tls.x"), None);
     }
 

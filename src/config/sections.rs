@@ -155,7 +155,8 @@ fn leads_to(upstream: &UpstreamAddress, own: &SocketAddr) -> bool {
 fn listen(r: &mut Reader<'_>, addresses: Option<Vec<ListenAddress>>) -> Option<Listen> {
     let backlog = r.value("listen.backlog", value::integer(1..=65535));
     let tcp = tcp(r, "listen.keepalive", "listen.user_timeout");
-    Some(Listen { addresses: addresses?, backlog: backlog?, tcp: tcp? })
+    let proxies = r.list("listen.proxy_protocol.from", value::network).map(Option::unwrap_or_default);
+    Some(Listen { addresses: addresses?, backlog: backlog?, tcp: tcp?, proxies: proxies? })
 }
 
 fn tcp(r: &mut Reader<'_>, keepalive: &'static str, user_timeout: &'static str) -> Option<Tcp> {
@@ -347,12 +348,15 @@ fn session(r: &mut Reader<'_>, secret_file: SecretFile<'_>) -> Option<Session> {
 
 fn limits(r: &mut Reader<'_>) -> Option<Limits> {
     let connections = r.value("limits.connections", value::integer(1..=1_000_000));
+    let handshakes = r.optional("limits.handshakes", value::integer(2..=1_000_000));
     let handshake_timeout = r.value("limits.handshake_timeout", value::duration(MS..=HOUR));
     let open_timeout = r.value("limits.open_timeout", value::duration(MS..=HOUR));
     // A ConnectRequest must fit; the length on the wire is a signed 32-bit number.
     let frame = r.value("limits.frame", value::size(1024..=i32::MAX.unsigned_abs()));
+    let connections = connections? as usize;
     Some(Limits {
-        connections: connections? as usize,
+        connections,
+        handshakes: handshakes?.map_or(connections.saturating_mul(2), |written| written as usize),
         handshake_timeout: handshake_timeout?,
         open_timeout: open_timeout?,
         frame: frame? as usize,
@@ -391,5 +395,6 @@ fn log(r: &mut Reader<'_>) -> Option<Log> {
 fn runtime(r: &mut Reader<'_>) -> Option<Runtime> {
     let written = r.optional("runtime.workers", value::integer(1..=1024))?;
     let workers = written.map_or_else(|| thread::available_parallelism().map_or(1, usize::from), |n| n as usize);
-    Some(Runtime { workers })
+    let handshakes = r.optional("runtime.handshake_workers", value::integer(1..=1024))?;
+    Some(Runtime { workers, handshake_workers: handshakes.map_or(workers, |n| n as usize) })
 }

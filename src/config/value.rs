@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use ipnet::IpNet;
+
 use super::{raw::Kind, reader::Origin};
 
 /// The words that a ZooKeeper server answers, but for `stmk`, which takes an argument and changes the server.
@@ -231,6 +233,20 @@ pub(super) fn server_address(kind: &Kind, origin: &Origin) -> Result<(u64, Strin
     let number = number.trim().parse().map_err(|_| format!("`{written}` is not {expected}"))?;
     let address = upstream_address(&Kind::Text(address.trim().to_owned()), origin)?;
     Ok((number, address.to_string()))
+}
+
+/// A network in CIDR notation (RFC 4632), or a single address.
+pub(super) fn network(kind: &Kind, _: &Origin) -> Result<IpNet, String> {
+    let expected = "a network like `10.0.0.0/8` or an address";
+    let written = text(kind, expected)?;
+    if let Ok(address) = written.parse::<IpAddr>() {
+        return Ok(IpNet::from(address.to_canonical()));
+    }
+    let network: IpNet = written.parse().map_err(|_| format!("`{written}` is not {expected}"))?;
+    if network.trunc() != network {
+        return Err(format!("`{written}` has bits behind its prefix; write `{}`", network.trunc()));
+    }
+    Ok(network)
 }
 
 pub(super) fn upstream_address(kind: &Kind, _: &Origin) -> Result<UpstreamAddress, String> {

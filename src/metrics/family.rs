@@ -25,7 +25,9 @@ pub(super) const CONNECTIONS_CLOSED: Family =
 pub(super) const CONNECTIONS: Family =
     Family::new("zoogate_connections", "Live client connections, by how far they have come.").by(&["state"]);
 pub(super) const CONNECTIONS_LIMIT: Family =
-    Family::new("zoogate_connections_limit", "The most client connections that are accepted at a time.");
+    Family::new("zoogate_connections_limit", "The most clients that are admitted at a time.");
+pub(super) const HANDSHAKES_LIMIT: Family =
+    Family::new("zoogate_handshakes_limit", "The most connections at a time whose clients are not admitted yet.");
 pub(super) const CONNECTION_DURATION: Family =
     Family::new("zoogate_connection_duration_seconds", "Time from accept to close of client connections.")
         .in_buckets(&[0.1, 1.0, 10.0, MINUTE, 10.0 * MINUTE, HOUR, 6.0 * HOUR, DAY, 7.0 * DAY, 14.0 * DAY, 28.0 * DAY]);
@@ -45,6 +47,11 @@ pub(super) const TLS_HANDSHAKE_DURATION: Family = Family::new(
     "Time from the ClientHello to the end of the handshake; silent connections are not counted.",
 )
 .by(&["version", "result"])
+.in_buckets(&OPENING_BUCKETS);
+pub(super) const TLS_HANDSHAKE_QUEUE: Family = Family::new(
+    "zoogate_tls_handshake_queue_seconds",
+    "Time that handshakes have waited for their turn, from the ClientHello on.",
+)
 .in_buckets(&OPENING_BUCKETS);
 pub(super) const TLS_HANDSHAKE_FAILURES: Family =
     Family::new("zoogate_tls_handshake_failures_total", "Clients that were not let in, by reason.").by(&["reason"]);

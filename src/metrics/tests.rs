@@ -88,7 +88,7 @@ fn a_refusal_without_a_client_hello_is_counted_but_not_timed() {
 fn each_verb_moves_its_own_family() {
     let (registry, metrics) = fresh();
     let ms = Duration::from_millis(1);
-    metrics.set_connections_limit(10_000);
+    metrics.set_limits(10_000, 20_000);
     metrics.count_bytes(Peer::Client, Direction::Received, 44);
     metrics.probed(ProbeKind::Http);
     metrics.handshake_completed(TlsVersion::Tls12, ms);
@@ -107,6 +107,7 @@ fn each_verb_moves_its_own_family() {
     metrics.upstream_connect_failed();
     for (sample, expected) in [
         ("zoogate_connections_limit", 10_000.0),
+        ("zoogate_handshakes_limit", 20_000.0),
         ("zoogate_bytes_total{direction=\"received\",peer=\"client\"}", 44.0),
         ("zoogate_bytes_total{direction=\"sent\",peer=\"client\"}", 0.0),
         ("zoogate_probe_connections_total{kind=\"http\"}", 1.0),

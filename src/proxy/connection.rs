@@ -7,21 +7,22 @@ use std::time::Instant;
 
 use rustls_pki_types::UnixTime;
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::admission::{self, Authorized, ClientName, Recognized};
+use super::handshakes::Place as HandshakePlace;
 use super::record::{Closed, ConnectionRecord};
 use super::relay::{self, Bounds, Terms};
 use super::roster::Place;
 use super::session::{self, Open, OpenError, Opening};
 use super::upstream::DialError;
-use super::{Gate, farewell, socket, words};
+use super::{Gate, farewell, words};
 use crate::identity::Identity;
 use crate::metrics::{FourLetterWordResult, ProbeKind, SessionOpening, SessionRefusal, TlsVersion};
-use crate::reason::{CloseReason, Ending};
+use crate::reason::{CloseReason, Ending, Refusal};
 use crate::rfc3339::unix;
+use crate::snapshot::Snapshot;
 use crate::snapshot::names::NotAdmitted;
-use crate::tls::{self, Authenticated, HandshakeError, HandshakeFailed, PlaintextKind};
+use crate::tls::{Authenticated, HandshakeError, HandshakeFailed, PlaintextKind};
 use crate::zk::four_letter_word::FourLetterWord;
 use crate::zk::record::ConnectRequest;
 
@@ -30,6 +31,8 @@ use crate::zk::record::ConnectRequest;
 enum ConnectionError {
     #[error(transparent)]
     Handshake(#[from] HandshakeFailed),
+    #[error("all places of `limits.connections` are taken")]
+    TooMany,
     #[error(transparent)]
     Admission(#[from] NotAdmitted),
     #[error("ZooKeeper can't be reached: {0}")]
@@ -38,31 +41,31 @@ enum ConnectionError {
     Open(#[from] OpenError),
 }
 
-/// Serves a connection until it ends, and writes its record. The permit is the connection's place among
-/// `limits.connections`.
-pub(super) async fn serve(
-    gate: Arc<Gate>,
-    stream: TcpStream,
-    ends: (SocketAddr, SocketAddr),
-    permit: OwnedSemaphorePermit,
-) {
-    let (peer, listener) = ends;
+/// A connection that nothing is known of but its ends.
+pub(super) struct Accepted {
+    pub(super) stream: TcpStream,
+    pub(super) peer: SocketAddr,
+    pub(super) listener: SocketAddr,
+}
+
+/// Serves a connection until it ends, and writes its record. The place is that of a connection whose client is not known
+/// yet; without one it is turned away.
+pub(super) async fn serve(gate: Arc<Gate>, accepted: Accepted, place: Option<HandshakePlace>) {
+    let Accepted { stream, peer, listener } = accepted;
     let record = ConnectionRecord::new(gate.metrics.connection_accepted(), peer, listener);
-    let mut connection = Connection { gate: &gate, peer, record, ended: None };
+    let mut connection = Connection { gate: &gate, record, ended: None };
     let forced = gate.drain.clone().forced();
     let closed = tokio::select! {
-        result = connection.pipeline(stream) => connection.conclude(result),
-        // Who is being bidden farewell has ended for another reason.
+        result = connection.pipeline(stream, place) => connection.conclude(result),
+        // A connection that is being closed has ended for another reason.
         () = forced => Closed::ended(connection.ended.unwrap_or(Ending::Forced)),
     };
-    gate.refusals.note(peer, &closed, connection.record.client());
+    gate.refusals.note(connection.record.client_address(), &closed, connection.record.client());
     connection.record.finish(&closed);
-    drop(permit);
 }
 
 struct Connection<'a> {
     gate: &'a Gate,
-    peer: SocketAddr,
     record: ConnectionRecord,
     /// Why the relay ended, once it has.
     ended: Option<Ending>,
@@ -70,15 +73,39 @@ struct Connection<'a> {
 
 impl Connection<'_> {
     /// The stages, each under its deadline. What a stage needs is what the one before it made.
-    async fn pipeline(&mut self, stream: TcpStream) -> Result<Ending, ConnectionError> {
-        let (gate, settings) = (self.gate, &self.gate.settings);
-        let snapshot = gate.snapshot();
-        let deadline = tokio::time::Instant::now() + settings.handshake_timeout;
-        // A peer that is gone already shows in the handshake.
-        let _ = socket::prepare_accepted(&stream, settings.client_liveness);
-        let authenticated = Box::new(Box::pin(tls::handshake(stream, &snapshot.tls, deadline)).await?);
-        self.authenticated(&authenticated);
+    async fn pipeline(&mut self, stream: TcpStream, place: Option<HandshakePlace>) -> Result<Ending, ConnectionError> {
+        let snapshot = self.gate.snapshot();
+        // Boxed, since each is as large as its largest moment: thousands of connections wait for the one to end, and live in
+        // the other.
+        let authenticated = Box::pin(self.authenticate(stream, place, &snapshot)).await?;
+        Box::pin(self.serve_authenticated(authenticated, snapshot)).await
+    }
 
+    /// Finds out who the client is, beside the clients that are known.
+    async fn authenticate(
+        &mut self,
+        stream: TcpStream,
+        place: Option<HandshakePlace>,
+        snapshot: &Arc<Snapshot>,
+    ) -> Result<Box<Authenticated>, ConnectionError> {
+        let place = place.ok_or(HandshakeFailed { error: HandshakeError::TooManyHandshakes, elapsed: None })?;
+        let peer = self.record.client_address();
+        let shaken = self.gate.handshakes.shake((stream, peer), place, Arc::clone(snapshot)).await;
+        self.record.comes_from(shaken.client);
+        Ok(shaken.result?)
+    }
+
+    async fn serve_authenticated(
+        &mut self,
+        authenticated: Box<Authenticated>,
+        snapshot: Arc<Snapshot>,
+    ) -> Result<Ending, ConnectionError> {
+        let (gate, settings) = (self.gate, &self.gate.settings);
+        self.authenticated(&authenticated);
+        let Some(_permit) = gate.handshakes.admit() else {
+            Box::pin(farewell::bid(authenticated.stream)).await;
+            return Err(ConnectionError::TooMany);
+        };
         let (mut authorized, recognized) = Box::pin(admission::admit(authenticated, gate, &snapshot)).await?;
         let mut place = self.admitted(recognized, authorized.share.until());
         drop(snapshot);
@@ -164,7 +191,7 @@ impl Connection<'_> {
 
     async fn dial(&self) -> Result<TcpStream, DialError> {
         let begun = Instant::now();
-        let dialled = self.gate.dialer.dial(Some(self.peer.ip())).await;
+        let dialled = self.gate.dialer.dial(Some(self.record.client_address().ip())).await;
         match &dialled {
             Ok(_) => self.gate.metrics.upstream_connected(begun.elapsed()),
             Err(_) => self.gate.metrics.upstream_connect_failed(),
@@ -221,6 +248,10 @@ impl Connection<'_> {
         let closed = |reason| Closed { reason, detail, quiet: false, certificate: None };
         match error {
             ConnectionError::Handshake(failed) => self.conclude_handshake(failed),
+            ConnectionError::TooMany => {
+                metrics.handshake_refused(Refusal::TooManyConnections, TlsVersion::Unknown, None);
+                closed(CloseReason::Refused(Refusal::TooManyConnections))
+            }
             ConnectionError::Admission(admission) => {
                 metrics.handshake_refused(admission.refusal(), TlsVersion::Unknown, None);
                 if let NotAdmitted::Denied { identity, .. } = admission {
@@ -274,15 +305,23 @@ fn probe_kind(kind: PlaintextKind) -> ProbeKind {
 mod tests {
     use super::*;
 
-    /// What each idle connection holds beside rustls' state and the strings of its record.
+    /// What each connection holds always, before its client is known, and while it is idle, beside the task of its handshake
+    /// before, and rustls' state and the strings of its record afterwards.
     #[test]
-    fn the_future_of_a_connection_is_small() {
-        fn size<F: Future>(
-            _: impl FnOnce(Arc<Gate>, TcpStream, (SocketAddr, SocketAddr), OwnedSemaphorePermit) -> F,
+    fn the_futures_of_a_connection_are_small() {
+        type Here = &'static mut Connection<'static>;
+        fn always<F: Future>(_: impl FnOnce(Arc<Gate>, Accepted, Option<HandshakePlace>) -> F) -> usize {
+            size_of::<F>()
+        }
+        fn before<F: Future>(
+            _: impl FnOnce(Here, TcpStream, Option<HandshakePlace>, &'static Arc<Snapshot>) -> F,
         ) -> usize {
             size_of::<F>()
         }
-        let size = size(serve);
-        assert!(size <= 2048, "{size} bytes");
+        fn afterwards<F: Future>(_: impl FnOnce(Here, Box<Authenticated>, Arc<Snapshot>) -> F) -> usize {
+            size_of::<F>()
+        }
+        let sizes = (always(serve), before(Connection::authenticate), afterwards(Connection::serve_authenticated));
+        assert!(sizes.0 <= 704 && sizes.1 <= 512 && sizes.2 <= 1280, "{sizes:?} bytes");
     }
 }

@@ -1,4 +1,4 @@
-//! Accepts connections: a permit first, so that the kernel queues what zoogate can't take.
+//! Accepts connections. What zoogate has no place for is turned away at once, not left in the kernel's queue.
 
 use std::future::poll_fn;
 use std::io;
@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
+use super::Gate;
+use super::connection::{self, Accepted};
+use super::handshakes::Handshakes;
 use super::socket::{self, Liveness};
-use super::{Gate, connection};
 use crate::metrics::AcceptError;
 
 /// How long to wait for descriptors when there are none.
@@ -32,8 +34,7 @@ impl Pulse {
     }
 }
 
-/// All listeners. One task accepts for all of them: with one task each, a listener where nobody comes would
-/// hold a permit that another one needs.
+/// All listeners. One task accepts for all of them.
 pub(super) struct Listeners {
     sockets: Vec<(TcpListener, SocketAddr)>,
     /// Which one is asked first: the one behind the last that had somebody.
@@ -52,32 +53,27 @@ impl Listeners {
     }
 
     /// Accepts until the drain closes the gate.
-    pub(super) async fn run(mut self, gate: Arc<Gate>, places: Arc<Semaphore>) {
+    pub(super) async fn run(mut self, gate: Arc<Gate>) {
         loop {
             let accepted = tokio::select! {
-                accepted = self.accept(&gate, &places) => accepted,
+                accepted = self.accept(&gate) => accepted,
                 () = gate.drain.closing() => return,
-                // Also where no place is free, and nobody comes.
+                // Also where nobody comes.
                 () = gate.pulse.asked.notified() => {
                     gate.pulse.answered.notify_one();
                     continue;
                 }
             };
-            let Some((stream, ends, permit)) = accepted else { return };
-            gate.drain.spawn(connection::serve(Arc::clone(&gate), stream, ends, permit));
+            let place = gate.handshakes.enter(accepted.peer.ip());
+            gate.drain.spawn(connection::serve(Arc::clone(&gate), accepted, place));
         }
     }
 
-    /// The next connection, its peer and its listener; `None` if there will be none.
-    async fn accept(
-        &mut self,
-        gate: &Gate,
-        places: &Arc<Semaphore>,
-    ) -> Option<(TcpStream, (SocketAddr, SocketAddr), OwnedSemaphorePermit)> {
-        let permit = Arc::clone(places).acquire_owned().await.ok()?;
+    /// The next connection.
+    async fn accept(&mut self, gate: &Gate) -> Accepted {
         loop {
-            match poll_fn(|cx| self.poll_accept(cx)).await {
-                Ok((stream, ends)) => return Some((stream, ends, permit)),
+            match poll_fn(|cx| self.poll_accept(cx, &gate.handshakes)).await {
+                Ok(accepted) => return accepted,
                 Err(error) => match gate.metrics.accept_failed(&error) {
                     AcceptError::Peer => {}
                     AcceptError::Descriptors | AcceptError::Other => {
@@ -89,13 +85,14 @@ impl Listeners {
         }
     }
 
-    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, (SocketAddr, SocketAddr))>> {
+    fn poll_accept(&mut self, cx: &mut Context<'_>, handshakes: &Handshakes) -> Poll<io::Result<Accepted>> {
+        let _context = handshakes.context();
         let count = self.sockets.len();
         for index in (self.first..self.first + count).map(|index| index % count) {
             let (socket, address) = &self.sockets[index];
             if let Poll::Ready(accepted) = socket.poll_accept(cx) {
                 self.first = index + 1;
-                return Poll::Ready(accepted.map(|(stream, peer)| (stream, (peer, *address))));
+                return Poll::Ready(accepted.map(|(stream, peer)| Accepted { stream, peer, listener: *address }));
             }
         }
         Poll::Pending

@@ -38,7 +38,10 @@ impl Closed {
 pub(crate) struct ConnectionRecord {
     /// Taken when the record is finished.
     guard: Option<ConnectionGuard>,
+    /// The client's address.
     peer: SocketAddr,
+    /// The address of the proxy that has named the client's.
+    proxy: Option<SocketAddr>,
     listener: SocketAddr,
     client: Option<ClientName>,
     session: Option<Session>,
@@ -52,11 +55,24 @@ impl ConnectionRecord {
         Self {
             guard: Some(guard),
             peer,
+            proxy: None,
             listener,
             client: None,
             session: None,
             traffic: Traffic::default(),
             requests: None,
+        }
+    }
+
+    /// The client's address: the peer's, or what a proxy has named.
+    pub(crate) fn client_address(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// The client's address is this; the peer is a proxy if it has another one.
+    pub(crate) fn comes_from(&mut self, client: SocketAddr) {
+        if client != self.peer {
+            self.proxy = Some(std::mem::replace(&mut self.peer, client));
         }
     }
 
@@ -127,6 +143,7 @@ impl ConnectionRecord {
                     reason = closed.reason.as_str(),
                     detail = closed.detail.as_deref(),
                     peer = %self.peer,
+                    proxy = self.proxy.map(tracing::field::display),
                     listener = %self.listener,
                     identity = client.and_then(|client| client.identity.as_ref()).map(|identity| identity.as_str()),
                     subject = client.map(|client| &*client.subject),

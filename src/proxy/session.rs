@@ -19,7 +19,7 @@ use super::ownership::Passwords;
 use super::relay::injected_xids;
 use crate::metrics::SessionRefusal;
 use crate::reason::Ending;
-use crate::tls::ClientStream;
+use crate::tls::{ClientSocket, ClientStream};
 use crate::translate::Translator;
 use crate::zk::four_letter_word::FourLetterWord;
 use crate::zk::frame::{self, First, FrameError};
@@ -192,9 +192,10 @@ pub(crate) async fn refuse(authorized: Authorized, request: &ConnectRequest, wit
 
 /// Waits until a client that is not read from has hung up. A moment of silence comes first: a client that sent
 /// all it had to say and then FIN still gets its answer from a server that has one.
-async fn gone(client: &TcpStream) {
+async fn gone(client: &ClientSocket) {
     loop {
         sleep(LOOK).await;
+        let Ok(client) = client.tcp() else { return };
         // Bytes that wait to be read make it ready for ever, so each look is a moment apart.
         match client.ready(Interest::READABLE).await {
             Ok(ready) if !ready.is_read_closed() => {}

@@ -8,22 +8,33 @@ use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, PeerMisbehaved, SignatureScheme};
 use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer, UnixTime};
+use tokio::sync::Semaphore;
 
 use super::der;
 use super::remembered::RememberingVerifier;
 use super::verifier::{VerifiedChain, VerifyError};
 use crate::reason::Refusal;
 
+/// What the operator of a gate without a free place can do.
+const TOO_MANY_CONNECTIONS: &str =
+    "all places of `limits.connections` are taken: raise it, or have clients close what they don't use";
+
 /// Verifies one client and keeps the outcome, which rustls' own error can't carry.
 pub(crate) struct ConnectionVerifier {
     shared: Arc<RememberingVerifier>,
     algorithms: WebPkiSupportedAlgorithms,
+    /// The places of admitted clients.
+    places: Arc<Semaphore>,
     outcome: Mutex<Option<Result<VerifiedChain, VerifyError>>>,
 }
 
 impl ConnectionVerifier {
-    pub(crate) fn new(shared: Arc<RememberingVerifier>, algorithms: WebPkiSupportedAlgorithms) -> Self {
-        Self { shared, algorithms, outcome: Mutex::new(None) }
+    pub(crate) fn new(
+        shared: Arc<RememberingVerifier>,
+        algorithms: WebPkiSupportedAlgorithms,
+        places: Arc<Semaphore>,
+    ) -> Self {
+        Self { shared, algorithms, places, outcome: Mutex::new(None) }
     }
 
     /// The outcome; `None` when the handshake did not get as far as the client's certificate.
@@ -45,7 +56,11 @@ impl ClientCertVerifier for ConnectionVerifier {
     ) -> Result<ClientCertVerified, rustls::Error> {
         let chain: Vec<CertificateDer<'_>> =
             std::iter::once(end_entity).chain(intermediates).map(|der| CertificateDer::from(der.as_ref())).collect();
-        let outcome = self.shared.verify(&chain, now);
+        // A place is taken when the handshake is over. This is the last moment in which the client can be sent an alert.
+        let outcome = self.shared.verify(&chain, now).and_then(|verified| match self.places.available_permits() {
+            0 => Err(VerifyError::new(Refusal::TooManyConnections, TOO_MANY_CONNECTIONS.to_owned())),
+            _ => Ok(verified),
+        });
         let answer = match &outcome {
             Ok(_) => Ok(ClientCertVerified::assertion()),
             Err(error) => Err(rustls::Error::InvalidCertificate(alert_for(error.refusal))),
@@ -110,6 +125,8 @@ fn alert_for(refusal: Refusal) -> CertificateError {
         Refusal::Revoked => CertificateError::Revoked,
         Refusal::UnknownCa => CertificateError::UnknownIssuer,
         Refusal::RevocationUnknown => CertificateError::UnknownRevocationStatus,
+        // Sent as access_denied.
+        Refusal::TooManyConnections => CertificateError::ApplicationVerificationFailure,
         // Both are sent as unsupported_certificate.
         Refusal::BadUsage | Refusal::WeakKey => CertificateError::InvalidPurpose,
         Refusal::UnsupportedExtension => CertificateError::UnhandledCriticalExtension,
@@ -123,6 +140,9 @@ fn alert_for(refusal: Refusal) -> CertificateError {
         | Refusal::NoCommonCipher
         | Refusal::PeerAlert
         | Refusal::Plaintext
+        | Refusal::ProxyHeader
+        | Refusal::ServerName
+        | Refusal::TooManyHandshakes
         | Refusal::Timeout
         | Refusal::Reset
         | Refusal::NoIdentity

@@ -2,9 +2,10 @@
 
 use std::io;
 
-use rustls::{AlertDescription, PeerIncompatible};
+use rustls::{AlertDescription, InvalidMessage, PeerIncompatible, PeerMisbehaved};
 
 use super::plaintext::PlaintextKind;
+use super::socket::TooMuch;
 use super::verifier::VerifyError;
 use crate::reason::Refusal;
 
@@ -17,6 +18,25 @@ pub enum HandshakeError {
     /// The client does not speak TLS.
     #[error("the client spoke plaintext ({}) to the TLS port{}", .0.as_str(), .0.remedy())]
     Plaintext(PlaintextKind),
+    /// A header of the PROXY protocol where none may come, or none where one must; how so.
+    #[error("a header of the PROXY protocol: {0}")]
+    ProxyHeader(String),
+    /// The ClientHello is longer than is read, or cut into too many records.
+    #[error("the ClientHello is longer than {} KiB, or cut into too many records", super::client_hello::LONGEST / 1024)]
+    LongClientHello,
+    /// The client's other messages are longer than is read.
+    #[error("{TooMuch}: let it send its certificate and its issuers only")]
+    LongHandshake,
+    /// The server name that the client asks for can't be read, and rustls goes no further then.
+    #[error(
+        "the client asks for a server name (SNI) that is no host name: {0}; connect by a name of letters, digits, hyphens and dots, or by an address"
+    )]
+    ServerName(String),
+    /// All places of those that are not admitted yet are taken, or all that one source may have.
+    #[error(
+        "too many connections that are not admitted yet: `limits.handshakes` of them, or half as many of one source"
+    )]
+    TooManyHandshakes,
     /// The deadline passed.
     #[error("the handshake was not finished in time")]
     Timeout,
@@ -55,6 +75,10 @@ impl HandshakeError {
         match self {
             Self::Probe => None,
             Self::Plaintext(_) => Some(Refusal::Plaintext),
+            Self::ProxyHeader(_) => Some(Refusal::ProxyHeader),
+            Self::LongClientHello | Self::LongHandshake => Some(Refusal::Malformed),
+            Self::ServerName(_) => Some(Refusal::ServerName),
+            Self::TooManyHandshakes => Some(Refusal::TooManyHandshakes),
             Self::Timeout => Some(Refusal::Timeout),
             Self::Reset => Some(Refusal::Reset),
             Self::Refused(error) => Some(error.refusal),
@@ -68,11 +92,17 @@ impl HandshakeError {
         }
     }
 
+    /// Whether something was written to the client, or it should see an orderly end.
+    pub(crate) fn is_answered(&self) -> bool {
+        matches!(self, Self::Plaintext(_) | Self::ProxyHeader(_) | Self::LongClientHello)
+    }
+
     /// From what rustls says, when the client's certificate was not the reason.
     pub(crate) fn from_io(error: &io::Error) -> Self {
-        let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        match tls {
+        let Some(inner) = error.get_ref() else { return Self::Reset };
+        match inner.downcast_ref::<rustls::Error>() {
             Some(error) => Self::from_tls(error),
+            None if inner.is::<TooMuch>() => Self::LongHandshake,
             // Without an error of TLS, it is the connection that broke.
             None => Self::Reset,
         }
@@ -83,6 +113,10 @@ impl HandshakeError {
         match error {
             E::NoCertificatesPresented => Self::NoCertificate,
             E::AlertReceived(description) => Self::PeerAlert(*description),
+            E::InvalidMessage(message @ InvalidMessage::InvalidServerName) => Self::ServerName(format!("{message:?}")),
+            E::PeerMisbehaved(why @ PeerMisbehaved::ServerNameMustContainOneHostName) => {
+                Self::ServerName(format!("{why:?}"))
+            }
             E::InvalidMessage(message) => Self::Malformed(format!("{message:?}")),
             E::PeerSentOversizedRecord => Self::Malformed("a record that is too long".to_owned()),
             E::InvalidCertificate(_) => Self::BadSignature,

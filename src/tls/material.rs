@@ -8,6 +8,7 @@ use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{InconsistentKeys, ServerConfig, SupportedProtocolVersion, version};
 use rustls_pki_types::UnixTime;
+use tokio::sync::Semaphore;
 
 use super::certificate::Certificate;
 use super::connection::ConnectionVerifier;
@@ -209,9 +210,9 @@ impl TlsMaterial {
         self.verifier.verifier()
     }
 
-    pub(crate) fn connection_verifier(&self) -> Arc<ConnectionVerifier> {
+    pub(crate) fn connection_verifier(&self, places: Arc<Semaphore>) -> Arc<ConnectionVerifier> {
         let algorithms = self.provider.signature_verification_algorithms;
-        Arc::new(ConnectionVerifier::new(Arc::clone(&self.verifier), algorithms))
+        Arc::new(ConnectionVerifier::new(Arc::clone(&self.verifier), algorithms, places))
     }
 
     /// A configuration for one connection, so that its verifier can keep the outcome. No session can be

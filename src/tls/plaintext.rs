@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::error::HandshakeError;
+use super::socket::ClientSocket;
 use crate::zk::four_letter_word::FourLetterWord;
 use crate::zk::frame::OPENING_LIMIT;
 
@@ -49,13 +50,18 @@ impl PlaintextKind {
 }
 
 /// First byte of a TLS record that carries a ClientHello.
-const HANDSHAKE: u8 = 0x16;
+pub(super) const HANDSHAKE: u8 = 0x16;
 /// Bytes that tell every kind apart.
 const ENOUGH: usize = 8;
 /// How long a client may take for those bytes once it has begun.
 const PATIENCE: Duration = Duration::from_millis(200);
-/// Between two looks at a client that sends byte by byte.
-const PAUSE: Duration = Duration::from_millis(10);
+
+/// How the PROXY protocol's headers of version 1 and 2 begin.
+const PROXY_HEADERS: [&[u8]; 2] = [b"PROXY ", b"\r\n\r\n\0\r\nQ"];
+
+/// `AlertLevel.fatal` (RFC 8446 §6).
+pub(super) const FATAL: u8 = 2;
+const UNEXPECTED_MESSAGE: u8 = 10;
 
 /// Telnet's interrupt sequence, which a server treats as a four-letter word.
 const TELNET_INTERRUPT: [u8; 4] = *b"\xff\xf4\xff\xfd";
@@ -63,48 +69,35 @@ const TELNET_INTERRUPT: [u8; 4] = *b"\xff\xf4\xff\xfd";
 const HTTP_METHODS: [&[u8]; 10] =
     [b"GET ", b"HEAD ", b"POST ", b"PUT ", b"PATCH ", b"DELETE ", b"OPTIONS ", b"CONNECT ", b"TRACE ", b"PRI * "];
 
-/// Waits for the first byte; returns when it begins a TLS record.
-///
-/// # Errors
-/// `Probe` when the client goes away without a byte, `Plaintext` when it does not speak TLS, `Timeout` at the
-/// deadline.
-pub(crate) async fn expect_client_hello(tcp: &mut TcpStream, deadline: Instant) -> Result<(), HandshakeError> {
-    let mut first = [0_u8; ENOUGH];
-    let mut seen = match timeout_at(deadline, tcp.peek(&mut first)).await {
-        Err(_) => return Err(HandshakeError::Timeout),
-        Ok(Err(_) | Ok(0)) => return Err(HandshakeError::Probe),
-        Ok(Ok(seen)) => seen,
-    };
-    if first[0] == HANDSHAKE {
-        return Ok(());
-    }
-    let patience = deadline.min(Instant::now() + PATIENCE);
+/// Tells what a client sends that does not begin with a TLS handshake record, and answers it where TLS has an answer.
+pub(crate) async fn refuse(socket: &mut ClientSocket) -> HandshakeError {
+    let patience = Instant::now() + PATIENCE;
     let kind = loop {
-        if let Some(kind) = classify(&first[..seen]) {
+        let first = &socket.ahead()[..socket.ahead().len().min(ENOUGH)];
+        if PROXY_HEADERS.iter().any(|signature| first.starts_with(signature)) {
+            return HandshakeError::ProxyHeader("its address is not in `listen.proxy_protocol.from`".to_owned());
+        }
+        if let Some(kind) = classify(first) {
             break kind;
         }
-        if Instant::now() >= patience {
-            break PlaintextKind::Other;
-        }
-        // The socket stays readable while the bytes are left in it, so there is nothing to wait on but time.
-        sleep(PAUSE).await;
-        match tcp.peek(&mut first).await {
-            Ok(more) => seen = more,
-            Err(_) => break PlaintextKind::Other,
+        match timeout_at(patience, socket.read_ahead(ENOUGH)).await {
+            Ok(Ok(1..)) => {}
+            _ => break PlaintextKind::Other,
         }
     };
     if kind == PlaintextKind::Other {
-        // Fatal unexpected_message, in the record version that every TLS client knows.
-        let _ = timeout_at(deadline, tcp.write_all(&[0x15, 3, 1, 0, 2, 2, 10])).await;
+        // In the record version that every TLS client knows.
+        let _ = timeout_at(patience, socket.write_all(&[0x15, 3, 1, 0, 2, FATAL, UNEXPECTED_MESSAGE])).await;
     }
-    Err(HandshakeError::Plaintext(kind))
+    HandshakeError::Plaintext(kind)
 }
 
 /// Sends our FIN behind what was written and throws away what the client still sends, so that the kernel does
 /// not answer it with a reset, which would take the alert from the client. Bounded in time and bytes.
-pub(crate) async fn close_gently(mut tcp: TcpStream) {
+pub async fn close_gently(socket: ClientSocket) {
     const LONGEST: Duration = Duration::from_millis(500);
     const MOST: usize = 256 * 1024;
+    let Some(mut tcp) = socket.into_tcp() else { return };
     let deadline = Instant::now() + LONGEST;
     let mut left = MOST;
     if tcp.shutdown().await.is_err() {

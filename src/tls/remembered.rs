@@ -145,6 +145,7 @@ mod tests {
     use rcgen::{CertificateParams, KeyPair};
 
     use rustls::server::danger::ClientCertVerifier;
+    use tokio::sync::Semaphore;
 
     use super::*;
     use crate::store::{TrustStore, TrustedCertificate};
@@ -181,7 +182,7 @@ mod tests {
         let client = certificate();
         let verifier = Arc::new(trusting(&client));
         let algorithms = rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
-        let connection = ConnectionVerifier::new(Arc::clone(&verifier), algorithms);
+        let connection = ConnectionVerifier::new(Arc::clone(&verifier), algorithms, Arc::new(Semaphore::new(1)));
         connection.verify_client_cert(&client, &[], UnixTime::now()).unwrap();
         verifier.lock().accepted.values_mut().for_each(|known| known.chain.subject = "remembered".into());
         connection.verify_client_cert(&client, &[], UnixTime::now()).unwrap();

@@ -1,40 +1,63 @@
-//! `limits.connections`: who is over it waits in the kernel's queue.
+//! `limits.connections` and `limits.handshakes`: what a client gets that is one too many.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::support::client::Client;
 use crate::support::pki::PKI;
 use crate::support::proxy::Proxy;
 use crate::support::setup::Setup;
 use crate::support::upstream::Upstream;
-use crate::support::wire::hello;
+use crate::support::wire::{hello, op};
 use crate::support::{eventually, soon};
 
 #[tokio::test]
-async fn one_connection_too_many_waits_and_is_served_when_one_leaves() {
+async fn one_client_too_many_gets_an_alert_and_a_reason_until_another_leaves() {
     let upstream = Upstream::start().await;
     let proxy = Proxy::with(Setup::new(&upstream).set("limits.connections", "2")).await;
     let first = Client::open(proxy.address).await;
     let second = Client::open(proxy.address).await;
-    let address = proxy.address;
-    let waiting = tokio::spawn(async move {
-        let mut third = Client::connect(address, &PKI.bob).await;
-        third.send(&hello()).await;
-        third.welcome().await;
-        third
-    });
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(!waiting.is_finished());
-    let metrics = proxy.admin.metrics().await;
-    assert_eq!(metrics.of("zoogate_connections_accepted_total"), 2.0);
-    assert_eq!(metrics.of("zoogate_connections_limit"), 2.0);
+    let mut refused = Client::connect(proxy.address, &PKI.bob).await;
+    let error = soon("an alert", refused.stream.read(&mut [0; 1])).await.unwrap_err();
+    assert!(error.to_string().contains("AccessDenied"), "{error}");
+    proxy.admin.becomes("zoogate_tls_handshake_failures_total{reason=\"too_many_connections\"}", 1.0).await;
+    proxy.admin.becomes("zoogate_connections_limit", 2.0).await;
     first.hang_up().await;
-    let third = soon("the connection that waited", waiting).await.unwrap();
+    proxy.admin.becomes("zoogate_connections{state=\"established\"}", 1.0).await;
+    let third = Client::open(proxy.address).await;
     second.hang_up().await;
     third.hang_up().await;
     upstream.finish().await;
-    proxy.finish(&["client_closed"; 3]).await;
+    let refused = proxy.records().into_iter().find(|record| record["reason"] == "too_many_connections").unwrap();
+    assert!(refused["detail"].as_str().unwrap().contains("limits.connections"), "{refused}");
+    proxy.finish(&["client_closed", "client_closed", "client_closed", "too_many_connections"]).await;
+}
+
+#[tokio::test]
+async fn silent_strangers_lose_their_places_to_clients_and_never_a_client_its_own() {
+    let upstream = Upstream::start().await;
+    let setup = Setup::new(&upstream).set("limits.connections", "2").set("limits.handshakes", "8");
+    let proxy = Proxy::with(setup).await;
+    let mut first = Client::open(proxy.address).await;
+    let mut silent = Vec::new();
+    for _ in 0..20 {
+        silent.push(TcpStream::connect(proxy.address).await.unwrap());
+    }
+    // A ClientHello of 508 bytes that has only begun.
+    for stranger in &mut silent[16..18] {
+        stranger.write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").await.unwrap();
+    }
+    let second = Client::open(proxy.address).await;
+    first.ask(7, op::GET_DATA, b"").await;
+    proxy.admin.becomes("zoogate_tls_handshake_failures_total{reason=\"too_many_handshakes\"}", 17.0).await;
+    drop(silent);
+    first.hang_up().await;
+    second.hang_up().await;
+    upstream.finish().await;
+    let left = ["client_closed", "client_closed", "reset", "probe", "probe"];
+    proxy.finish(&[&left[..], &["too_many_handshakes"; 17]].concat()).await;
 }
 
 #[tokio::test]
@@ -54,7 +77,7 @@ async fn every_address_is_served_whichever_was_used_last() {
 async fn the_gauges_tell_how_far_connections_have_come() {
     let upstream = Upstream::start().await;
     let proxy = Proxy::start(&upstream).await;
-    let silent = tokio::net::TcpStream::connect(proxy.address).await.unwrap();
+    let silent = TcpStream::connect(proxy.address).await.unwrap();
     let opening = Client::connect(proxy.address, &PKI.alice).await;
     let open = Client::open(proxy.address).await;
     for state in ["handshaking", "opening", "established"] {
@@ -118,7 +141,7 @@ async fn the_kernel_watches_both_sides_of_an_idle_connection_if_it_is_told_to() 
         let keys = ["listen.keepalive", "upstream.keepalive"];
         let setup = keys.iter().fold(Setup::new(&upstream), |setup, key| setup.set(key, keepalive));
         let proxy = Proxy::with(setup).await;
-        let tcp = tokio::net::TcpStream::connect(proxy.address).await.unwrap();
+        let tcp = TcpStream::connect(proxy.address).await.unwrap();
         let client_address = tcp.local_addr().unwrap();
         let mut client = Client::over(tcp, Some(&PKI.alice)).await.unwrap();
         client.send(&hello()).await;

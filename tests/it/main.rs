@@ -12,6 +12,7 @@ mod layering;
 mod limits;
 mod logs;
 mod ownership;
+mod proxied;
 mod relay;
 mod reload;
 mod session;

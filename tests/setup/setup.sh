@@ -192,6 +192,7 @@ case "$purpose" in
     fetch_curator
     curator_client
     "$here/c_client.sh"
+    "$here/haproxy.sh"
     prometheus
     ;;
   demo)

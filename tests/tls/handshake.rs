@@ -8,6 +8,7 @@ use rcgen::{ExtendedKeyUsagePurpose, SanType, date_time_ymd};
 use rustls_pki_types::{PrivateKeyDer, UnixTime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use zoogate::reason::Refusal;
@@ -15,7 +16,7 @@ use zoogate::store::KeyStore;
 use zoogate::tls::material::{TlsMaterial, TlsOptions, TlsVersions};
 use zoogate::tls::revocation::RevocationOptions;
 use zoogate::tls::verifier::{ClientVerifier, VerifiedChain};
-use zoogate::tls::{HandshakeError, PlaintextKind, handshake};
+use zoogate::tls::{Authenticated, ClientSocket, HandshakeError, PlaintextKind, accept, close_gently, greet};
 
 use crate::pki::{Entity, Openssl, ca, leaf, trust};
 
@@ -47,7 +48,7 @@ async fn serve(material: TlsMaterial, limit: Duration) -> Server {
     let material = Arc::new(material);
     let outcome = tokio::spawn(async move {
         let (tcp, _) = listener.accept().await.unwrap();
-        let mut client = handshake(tcp, &material, Instant::now() + limit).await.map_err(|failed| failed.error)?;
+        let mut client = handshake(tcp, &material, Instant::now() + limit).await?;
         let mut said = vec![0; 64];
         let count = client.stream.read(&mut said).await.unwrap();
         said.truncate(count);
@@ -57,6 +58,20 @@ async fn serve(material: TlsMaterial, limit: Duration) -> Server {
         Ok(Client { verified, chain: client.chain.len(), elapsed, version, cipher, said })
     });
     Server { port, outcome }
+}
+
+/// Both stages of a handshake.
+async fn handshake(tcp: TcpStream, material: &TlsMaterial, deadline: Instant) -> Result<Authenticated, HandshakeError> {
+    let mut socket = ClientSocket::new(tcp);
+    let started = match greet(&mut socket, deadline, |_held| {}).await {
+        Ok(started) => started,
+        Err(failed) => {
+            close_gently(socket).await;
+            return Err(failed.error);
+        }
+    };
+    let places = Arc::new(Semaphore::new(1));
+    accept(socket, (material, &places), (started, deadline)).await.map_err(|failed| failed.error)
 }
 
 impl Server {

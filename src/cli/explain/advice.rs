@@ -33,6 +33,14 @@ pub(super) fn advice(refusal: Refusal) -> &'static str {
         Refusal::NoCommonCipher => "let the client offer an ECDHE suite with AES-GCM or ChaCha20-Poly1305",
         Refusal::PeerAlert => "give the client the CA of the server's certificate, and the name that it dials",
         Refusal::Plaintext => "switch TLS on in the client",
+        Refusal::ProxyHeader => {
+            "list the load balancer in `listen.proxy_protocol.from`, and have it send the PROXY protocol; nobody else may"
+        }
+        Refusal::ServerName => "let the client dial a host name of letters, digits, hyphens and dots, or an address",
+        Refusal::TooManyHandshakes => {
+            "find out from the log which source opens connections without finishing them; see `limits.handshakes`"
+        }
+        Refusal::TooManyConnections => "raise `limits.connections`, or have clients close connections they don't use",
         Refusal::Timeout => "look for a slow network or a client that hangs; see `limits.handshake_timeout`",
         Refusal::Reset => "see the client's log: it gave up during the handshake",
         Refusal::NoIdentity => {
