@@ -3,20 +3,28 @@
 //! | content | key store | trust store |
 //! |---|---|---|
 //! | PEM | certificates and a PKCS#8, PKCS#1 or SEC1 key, in one file or two | every certificate |
-//! | PKCS#12 | as OpenSSL 1.x/3.x and keytool 8 to 17 write it | Java's, or `openssl pkcs12 -export -nokeys` |
+//! | PKCS#12, DER or BER | as OpenSSL, keytool, NSS, Bouncy Castle and Go write it | Java's, or one of certificates alone |
 //! | JKS, JCEKS | yes, also with a key password of its own | yes, also without a password |
-//! | DER | no | certificates |
+//! | DER, PkiPath | certificates, beside a PEM key | certificates |
+//! | PKCS#7 | certificates, beside a PEM key | certificates |
 //!
 //! A key store must hold exactly one private key. The chain is put in order: the certificate of that key first,
 //! then issuer after issuer as far as the file goes; certificates that don't belong to this chain are left out.
 
+mod advice;
+mod algorithm;
+mod ber;
 mod certificate;
 mod der;
+mod encryption;
 mod fault;
+mod foreign;
 mod jks;
 mod key;
+mod kind;
 mod pem;
 mod pkcs12;
+mod pkcs7;
 
 use std::fmt;
 use std::fs::File;
@@ -26,7 +34,9 @@ use std::path::Path;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
+pub use self::advice::Advice;
 pub use self::fault::{StoreError, StoreFault};
+use self::kind::Kind;
 use crate::secret::Secret;
 
 /// A server's private key and the certificates to present with it.
@@ -76,7 +86,7 @@ pub fn load_key_store(paths: KeyStorePaths<'_>) -> Result<KeyStore, StoreError> 
     let data = read(paths.path, STORE_LIMIT)?;
     let at = |fault: StoreFault| StoreError::new(paths.path, fault);
     let (key, certificates) = match (recognise(&data).map_err(at)?, paths.key_path) {
-        (Format::Pem | Format::Der, Some(key_path)) => {
+        (Format::Pem | Format::Der | Format::Pkcs7, Some(key_path)) => {
             let key_data = read(key_path, STORE_LIMIT)?;
             let key =
                 key_file(&key_data, paths.the_key_password()).map_err(|fault| StoreError::new(key_path, fault))?;
@@ -86,13 +96,13 @@ pub fn load_key_store(paths: KeyStorePaths<'_>) -> Result<KeyStore, StoreError> 
             let key = pem::private_key(&data, paths.the_key_password()).map_err(at)?;
             (key, pem::certificates(&data).map_err(at)?)
         }
-        (Format::Der, None) => return Err(at(StoreFault::NoKey)),
+        (Format::Der | Format::Pkcs7, None) => return Err(at(StoreFault::NoKey)),
         (Format::Pkcs12 | Format::Jks, Some(_)) => {
             return Err(at(StoreFault::Unsupported(
                 "this store holds its own key: leave the separate key file out of the configuration".into(),
             )));
         }
-        (Format::Pkcs12, None) => pkcs12::key_entry(&data, paths.password.or(paths.key_password)).map_err(at)?,
+        (Format::Pkcs12, None) => pkcs12::key_entry(&data, paths.password, paths.key_password).map_err(at)?,
         (Format::Jks, None) => jks::key_entry(&data, paths.password, paths.key_password).map_err(at)?,
     };
     let public_key =
@@ -113,7 +123,7 @@ pub fn load_trust_store(path: &Path, password: Option<&Secret>) -> Result<TrustS
     let at = |fault: StoreFault| StoreError::new(path, fault);
     let data = read(path, STORE_LIMIT)?;
     let certificates = match recognise(&data).map_err(at)? {
-        Format::Pem | Format::Der => unnamed(certificates_of(&data).map_err(at)?),
+        Format::Pem | Format::Der | Format::Pkcs7 => unnamed(certificates_of(&data).map_err(at)?),
         Format::Pkcs12 => pkcs12::trusted(&data, password).map_err(at)?,
         Format::Jks => jks::trusted(&data, password).map_err(at)?,
     };
@@ -136,12 +146,13 @@ pub fn load_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, St
     let found: Vec<Vec<u8>> = match recognise(&data).map_err(at)? {
         Format::Pem => pem::unchecked_certificates(&data).map_err(at)?.into_iter().map(|(_, der)| der).collect(),
         Format::Der => certificate::unchecked(&data).map_err(at)?,
+        Format::Pkcs7 => pkcs7::bundle(&data).map_err(at)?.certificates,
         Format::Pkcs12 | Format::Jks => {
-            return Err(at(StoreFault::Unsupported(
-                "this is a store, and a PEM or DER certificate is wanted: export it with \
-                 `keytool -exportcert -rfc` or `openssl pkcs12 -nokeys`"
-                    .into(),
-            )));
+            return Err(at(StoreFault::Unsupported(format!(
+                "this is a store, and a PEM or DER certificate is wanted: export it with {} or, from PKCS#12, {}",
+                Advice::ExportByKeytool,
+                Advice::ExportByOpenssl
+            ))));
         }
     };
     if found.is_empty() {
@@ -161,17 +172,28 @@ pub fn load_crls(path: &Path) -> Result<Vec<Vec<u8>>, StoreError> {
     if data.is_empty() {
         return Err(at(StoreFault::Empty));
     }
-    let crls = if pem::looks_like(&data) { pem::crls(&data).map_err(at)? } else { vec![data.to_vec()] };
+    let crls = if pem::looks_like(&data) { pem::crls(&data) } else { der_crls(&data) }.map_err(at)?;
     if crls.is_empty() {
-        return Err(at(StoreFault::NoCrls));
-    }
-    if !pem::looks_like(&data) && data.first() != Some(&der::SEQUENCE) {
         return Err(at(StoreFault::NoCrls));
     }
     if let Some(odd) = crls.iter().position(|crl| !der::is_crl(crl)) {
         return Err(at(StoreFault::Malformed(format!("revocation list {} isn't a whole DER CRL", odd + 1))));
     }
     Ok(crls)
+}
+
+/// What is no PEM: one list, or a bundle of them.
+fn der_crls(data: &[u8]) -> Result<Vec<Vec<u8>>, StoreFault> {
+    if let Some(fault) = no_store(data) {
+        return Err(fault);
+    }
+    if data.first() != Some(&der::SEQUENCE) {
+        return Err(StoreFault::NoCrls);
+    }
+    match message_kind(data) {
+        Kind::SignedData => Ok(pkcs7::bundle(data)?.crls),
+        _ => Ok(vec![data.to_vec()]),
+    }
 }
 
 /// Reads a password from a file: all of it but one newline (`\n` or `\r\n`) at the end. At most 4 KiB.
@@ -206,10 +228,16 @@ const STORE_LIMIT: u64 = 16 << 20;
 const CRL_LIMIT: u64 = 64 << 20;
 const PASSWORD_LIMIT: u64 = 4 << 10;
 
+/// What is wrong with a file that is neither PEM nor Java's, where its name is known.
+fn no_store(data: &[u8]) -> Option<StoreFault> {
+    if data.first() == Some(&der::SEQUENCE) { None } else { pem::misplaced(data).or_else(|| foreign::named(data)) }
+}
+
 enum Format {
     Pem,
     Der,
     Pkcs12,
+    Pkcs7,
     Jks,
 }
 
@@ -224,24 +252,47 @@ fn recognise(data: &[u8]) -> Result<Format, StoreFault> {
     if pem::looks_like(data) {
         return Ok(Format::Pem);
     }
-    if data.starts_with(&[0xff, 0xfe]) || data.starts_with(&[0xfe, 0xff]) {
-        return Err(StoreFault::Unsupported("this is UTF-16 text: save it as ASCII or UTF-8".into()));
-    }
-    if data.starts_with(&[0x30, 0x80]) {
-        return Err(StoreFault::Unsupported(format!(
-            "this is BER with indefinite lengths, and DER is wanted. {}",
-            pkcs12::REWRITE
-        )));
+    if let Some(fault) = no_store(data) {
+        return Err(fault);
     }
     if der::is_pfx(data) {
         return Ok(Format::Pkcs12);
     }
+    match message_kind(data) {
+        Kind::SignedData => return Ok(Format::Pkcs7),
+        Kind::Bcfks => {
+            let what = Kind::Bcfks.name();
+            return Err(StoreFault::Unsupported(format!("this is {what}: convert it with {}", Advice::BcfksToPkcs12)));
+        }
+        _ => {}
+    }
+    if data.starts_with(&[der::SEQUENCE, 0x80]) {
+        return Err(StoreFault::Unsupported(format!(
+            "this is BER with indefinite lengths, cut short or neither PKCS#12 nor PKCS#7. {}",
+            pkcs12::rewrite()
+        )));
+    }
     if data.first() == Some(&der::SEQUENCE) { Ok(Format::Der) } else { Err(StoreFault::Unrecognised) }
+}
+
+/// What a file is that may be BER.
+fn message_kind(data: &[u8]) -> Kind {
+    match Kind::of(data) {
+        Kind::Unknown if data.starts_with(&[der::SEQUENCE, 0x80]) => Kind::of(&ber::to_der(data).unwrap_or_default()),
+        kind => kind,
+    }
 }
 
 /// Certificates of a file that `recognise` took for PEM or DER.
 fn certificates_of(data: &[u8]) -> Result<Vec<CertificateDer<'static>>, StoreFault> {
-    if pem::looks_like(data) { pem::certificates(data) } else { certificate::concatenated(data) }
+    if pem::looks_like(data) {
+        return pem::certificates(data);
+    }
+    if message_kind(data) != Kind::SignedData {
+        return certificate::concatenated(data);
+    }
+    let found = pkcs7::bundle(data)?.certificates.into_iter().zip(1..);
+    found.map(|(der, number)| certificate::checked(der, &format!("{number} of the bundle"))).collect()
 }
 
 fn key_file(data: &[u8], password: Option<&Secret>) -> Result<PrivateKeyDer<'static>, StoreFault> {
@@ -249,11 +300,25 @@ fn key_file(data: &[u8], password: Option<&Secret>) -> Result<PrivateKeyDer<'sta
         return Err(StoreFault::Empty);
     }
     if !pem::looks_like(data) {
-        return Err(StoreFault::Unsupported(
-            "a key in a file of its own must be PEM (`openssl pkey -inform DER -in OLD.der -out NEW.pem`)".into(),
-        ));
+        return Err(match recognise(data)? {
+            Format::Jks | Format::Pkcs12 => StoreFault::Unsupported(
+                "this is a store, with a certificate of its own: configure it as the key store's `path`, alone".into(),
+            ),
+            Format::Pem | Format::Der | Format::Pkcs7 => not_pem(data),
+        });
     }
     pem::private_key(data, password)
+}
+
+/// Why a file of a key that is no PEM isn't taken.
+fn not_pem(data: &[u8]) -> StoreFault {
+    let advice = match Kind::of(data) {
+        Kind::EncryptedKey => Advice::EncryptedDerKey,
+        kind if kind.is_private_key() => Advice::DerKey,
+        Kind::Unknown => return StoreFault::Unrecognised,
+        _ => return StoreFault::NoKey,
+    };
+    StoreFault::Unsupported(format!("a key in a file of its own must be PEM ({advice})"))
 }
 
 fn unnamed(certificates: Vec<CertificateDer<'static>>) -> Vec<TrustedCertificate> {

@@ -3,8 +3,12 @@
 
 #[path = "stores/faults.rs"]
 mod faults;
+#[path = "stores/formats.rs"]
+mod formats;
 #[path = "stores/keys.rs"]
 mod keys;
+#[path = "stores/layout.rs"]
+mod layout;
 #[path = "stores/mutations.rs"]
 mod mutations;
 #[path = "stores/small.rs"]

@@ -5,20 +5,39 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::parse_x509_certificate;
 
-use super::der;
+use super::der::{self, Elements, SEQUENCE};
 use super::fault::StoreFault;
+use super::kind::Kind;
 
 /// Takes a certificate after parsing it once, so that a damaged one is reported with its place in the file.
 pub(super) fn checked(der: Vec<u8>, place: &str) -> Result<CertificateDer<'static>, StoreFault> {
     match parse_x509_certificate(&der) {
         Ok(([], _)) => Ok(CertificateDer::from(der)),
         Ok(_) => Err(StoreFault::Malformed(format!("more follows the certificate {place}"))),
-        Err(_) => Err(StoreFault::Malformed(format!("the certificate {place} isn't a whole X.509 certificate"))),
+        Err(_) => Err(StoreFault::Malformed(match Kind::of(&der) {
+            Kind::Certificate | Kind::Unknown => format!("the certificate {place} isn't a whole X.509 certificate"),
+            other => format!("in the place of the certificate {place} is {}", other.name()),
+        })),
+    }
+}
+
+/// The certificates within Java's PkiPath, which is a sequence of them; anything else that is no certificate is refused
+/// by name.
+fn inner(data: &[u8]) -> Result<&[u8], StoreFault> {
+    match Kind::of(data) {
+        Kind::Certificate | Kind::Unknown => Ok(data),
+        Kind::PkiPath => {
+            let mut file = Elements::of(data);
+            let path = file.expect(SEQUENCE).filter(|_| file.is_empty());
+            path.ok_or_else(|| StoreFault::Malformed("more follows its PkiPath".into()))
+        }
+        other => Err(StoreFault::NotCertificates(other.name())),
     }
 }
 
 /// DER certificates, one after another.
-pub(super) fn concatenated(mut data: &[u8]) -> Result<Vec<CertificateDer<'static>>, StoreFault> {
+pub(super) fn concatenated(data: &[u8]) -> Result<Vec<CertificateDer<'static>>, StoreFault> {
+    let mut data = inner(data)?;
     let mut found = Vec::new();
     while !data.is_empty() {
         let (rest, _) = parse_x509_certificate(data).map_err(|_| {
@@ -32,7 +51,8 @@ pub(super) fn concatenated(mut data: &[u8]) -> Result<Vec<CertificateDer<'static
 }
 
 /// DER elements, one after another, which may or may not be certificates.
-pub(super) fn unchecked(mut data: &[u8]) -> Result<Vec<Vec<u8>>, StoreFault> {
+pub(super) fn unchecked(data: &[u8]) -> Result<Vec<Vec<u8>>, StoreFault> {
+    let mut data = inner(data)?;
     let mut found = Vec::new();
     while !data.is_empty() {
         let (element, rest) = der::split_first(data).ok_or_else(|| {

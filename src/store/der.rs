@@ -2,7 +2,11 @@
 
 pub(super) const SEQUENCE: u8 = 0x30;
 pub(super) const INTEGER: u8 = 0x02;
+pub(super) const BIT_STRING: u8 = 0x03;
 pub(super) const OCTET_STRING: u8 = 0x04;
+pub(super) const SET: u8 = 0x31;
+/// `[0]`, constructed: explicit, or implicit of what is constructed itself.
+pub(super) const CONTEXT_0: u8 = 0xa0;
 pub(super) const OBJECT_IDENTIFIER: u8 = 0x06;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
@@ -35,6 +39,29 @@ impl<'a> Elements<'a> {
         let (value, rest) = rest.split_at_checked(length)?;
         self.0 = rest;
         Some((tag, value))
+    }
+
+    /// The next element as it stands, if it is whole and has this tag.
+    pub(super) fn raw(&mut self, tag: u8) -> Option<&'a [u8]> {
+        let before = self.0;
+        self.expect(tag)?;
+        before.get(..before.len() - self.0.len())
+    }
+
+    /// The next element's value as a number of at most four octets, if it is one and not negative.
+    pub(super) fn number(&mut self) -> Option<u32> {
+        match self.expect(INTEGER)? {
+            [] | [0x80..=0xff, ..] => None,
+            [0, rest @ ..] | rest if rest.len() <= 4 => {
+                Some(rest.iter().fold(0, |number, octet| number << 8 | u32::from(*octet)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the next element has this tag.
+    pub(super) fn at(&self, tag: u8) -> bool {
+        self.0.first() == Some(&tag)
     }
 
     /// The next element's value, if it is whole and has this tag.
@@ -75,11 +102,12 @@ pub(super) fn is_pfx(data: &[u8]) -> bool {
 /// the issuer's name directly. Not parsed further, for lists may have a million entries.
 pub(super) fn is_crl(data: &[u8]) -> bool {
     let mut file = Elements::of(data);
-    file.enter(SEQUENCE).is_some_and(|list| file.is_empty() && has_time_after_name(list).is_some())
+    let signed = file.enter(SEQUENCE).and_then(|mut list| list.enter(SEQUENCE));
+    signed.is_some_and(|signed| file.is_empty() && has_time_after_name(signed).is_some())
 }
 
-fn has_time_after_name(mut list: Elements<'_>) -> Option<()> {
-    let mut signed = list.enter(SEQUENCE)?;
+/// Whether the signed part of a list or certificate has a time directly after the issuer's name.
+pub(super) fn has_time_after_name(mut signed: Elements<'_>) -> Option<()> {
     // The version is absent from version 1 lists; then this is the algorithm already.
     if signed.next()?.0 == INTEGER {
         signed.expect(SEQUENCE)?;
@@ -100,6 +128,21 @@ mod tests {
         assert_eq!(elements.expect(OCTET_STRING), Some(&[8, 9][..]));
         assert!(elements.enter(SEQUENCE).is_some_and(|inner| inner.is_empty()));
         assert!(elements.is_empty());
+    }
+
+    #[test]
+    fn numbers_are_small_and_not_negative() {
+        for (der, number) in [
+            (&[2, 1, 0][..], Some(0)),
+            (&[2, 2, 0, 0x80], Some(128)),
+            (&[2, 5, 0, 0xff, 0xff, 0xff, 0xff], Some(u32::MAX)),
+            (&[2, 0], None),
+            (&[2, 1, 0x80], None),
+            (&[2, 5, 1, 0, 0, 0, 0], None),
+            (&[4, 1, 7], None),
+        ] {
+            assert_eq!(Elements::of(der).number(), number, "{der:?}");
+        }
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use super::advice::Advice;
+
 /// A file that couldn't be used, and why.
 #[derive(Debug, Error)]
 #[error("{}: {fault}", path.display())]
@@ -47,14 +49,13 @@ pub enum StoreFault {
     Unsupported(String),
     /// A key encrypted by a scheme too old to be read.
     #[error(
-        "its key is encrypted by {scheme}, which is no longer safe and not read here; encrypt it anew with \
-         `openssl pkcs8 -topk8 -v2 aes-256-cbc{options} -in OLD.pem -out NEW.pem`"
+        "its key is encrypted by {scheme}, which is no longer safe and not read here; encrypt it anew with {advice}"
     )]
     OldEncryption {
         /// The scheme's name.
         scheme: String,
-        /// What OpenSSL 3 needs besides, with a space in front; often nothing.
-        options: &'static str,
+        /// What encrypts it anew.
+        advice: Advice,
     },
     /// Encrypted, and no password was given.
     #[error("needs a password, and none is configured")]
@@ -92,7 +93,18 @@ pub enum StoreFault {
     /// No certificate where some are wanted.
     #[error("holds no certificate")]
     NoCertificates,
+    /// No certificate where some are wanted, but something that people take for one.
+    #[error("holds no certificate, but {0}")]
+    NotCertificates(&'static str),
     /// No revocation list where some are wanted.
     #[error("holds no certificate revocation list, neither in PEM nor in DER; was an error page saved?")]
     NoCrls,
+}
+
+impl StoreFault {
+    /// A key under a scheme that isn't read; `legacy` is whether OpenSSL 3 keeps it in its legacy provider.
+    pub(super) fn old_encryption(scheme: String, legacy: bool) -> Self {
+        let advice = if legacy { Advice::EncryptAnewLegacy } else { Advice::EncryptAnew };
+        Self::OldEncryption { scheme, advice }
+    }
 }

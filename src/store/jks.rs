@@ -11,6 +11,7 @@ use sha1::{Digest, Sha1};
 
 use self::protection::Password;
 use super::TrustedCertificate;
+use super::advice::Advice;
 use super::certificate;
 use super::fault::StoreFault;
 use crate::secret::Secret;
@@ -141,7 +142,8 @@ impl<'a> Reader<'a> {
             SECRET => {
                 return Err(StoreFault::Unsupported(format!(
                     "it holds the secret key \"{alias}\", which only Java can read: keep secret keys in another \
-                     store (`keytool -delete -alias`)"
+                     store, and take this one out with {}",
+                    Advice::DeleteEntry
                 )));
             }
             other => return Err(StoreFault::Malformed(format!("an entry has the unknown kind {other}"))),
@@ -152,7 +154,7 @@ impl<'a> Reader<'a> {
     fn certificate(&mut self, version: u32) -> Result<&'a [u8], StoreFault> {
         if version > 1 {
             let kind = self.text()?;
-            if kind != "X.509" {
+            if !is_x509(&kind) {
                 return Err(StoreFault::Malformed(format!("a certificate has the unknown kind \"{kind}\"")));
             }
         }
@@ -184,6 +186,12 @@ impl<'a> Reader<'a> {
         self.0 = rest;
         Ok(taken)
     }
+}
+
+/// Java looks the kind up as the name of a `CertificateFactory`: without regard to case, and with `X509` as an alias.
+/// Stores of Go programs such as cert-manager have that.
+fn is_x509(kind: &str) -> bool {
+    kind.eq_ignore_ascii_case("X.509") || kind.eq_ignore_ascii_case("X509")
 }
 
 fn cut_short() -> StoreFault {

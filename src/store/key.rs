@@ -1,13 +1,14 @@
-//! Private keys: decryption of PKCS#8, the public half, and a name for those that can't be used.
+//! Private keys: their forms, decryption of PKCS#8, the public half, and a name for those that can't be used.
 
-use pkcs8::EncryptedPrivateKeyInfoRef;
-use pkcs8::pkcs5::pbes2::Kdf;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls_pki_types::PrivateKeyDer;
-use x509_parser::der_parser::oid::Oid;
 
+use super::advice::Advice;
+use super::algorithm::{self, dotted};
 use super::der::{Elements, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE};
+use super::encryption::{self, Budget, Failure, Password};
 use super::fault::StoreFault;
+use super::kind::Kind;
 use crate::secret::Secret;
 
 /// The key's SubjectPublicKeyInfo in DER.
@@ -23,87 +24,65 @@ pub(super) fn public_key(key: &PrivateKeyDer<'static>) -> Result<Vec<u8>, StoreF
     signing_key.public_key().map(|public| public.to_vec()).ok_or_else(unusable)
 }
 
-/// Opens an `EncryptedPrivateKeyInfo` (RFC 5958, §3) that is encrypted by PBES2.
-pub(super) fn decrypt_pkcs8(der: &[u8], password: Option<&Secret>) -> Result<PrivateKeyDer<'static>, StoreFault> {
-    let damaged = || StoreFault::Malformed("its encrypted private key can't be parsed".into());
-    let scheme = encryption_scheme(der).ok_or_else(damaged)?;
-    if scheme != PBES2 {
-        return Err(StoreFault::OldEncryption {
-            scheme: old_scheme_name(&scheme),
-            options: if needs_legacy_provider(&scheme) { " -provider legacy -provider default" } else { "" },
-        });
-    }
-    let info = EncryptedPrivateKeyInfoRef::try_from(der)
-        .map_err(|_| StoreFault::Unsupported("its private key is encrypted by a cipher that isn't known".into()))?;
-    check_cost(&info)?;
-    let password = password.ok_or(StoreFault::PasswordNeeded)?;
-    match info.decrypt(password.expose()) {
-        Ok(key) => Ok(PrivateKeyDer::Pkcs8(key.as_bytes().to_vec().into())),
-        // Bytes that look decrypted but aren't DER: one wrong password in some 256 gets that far.
-        Err(pkcs8::Error::EncryptedPrivateKey(pkcs8::pkcs5::Error::DecryptFailed) | pkcs8::Error::Asn1(_)) => {
-            Err(StoreFault::WrongPassword)
-        }
-        Err(error) => Err(StoreFault::Malformed(format!("its encrypted private key: {error}"))),
+/// A private key in whatever form its content has; labels of PEM are wrong often enough.
+pub(super) fn from_der(der: &[u8], password: Option<&Secret>) -> Result<PrivateKeyDer<'static>, StoreFault> {
+    match Kind::of(der) {
+        Kind::Pkcs8 => Ok(PrivateKeyDer::Pkcs8(der.to_vec().into())),
+        Kind::Pkcs1 => Ok(PrivateKeyDer::Pkcs1(der.to_vec().into())),
+        Kind::Sec1 => Ok(PrivateKeyDer::Sec1(der.to_vec().into())),
+        Kind::EncryptedKey => decrypt_pkcs8(der, password),
+        Kind::Dsa => Err(StoreFault::UnsupportedKey("DSA".into())),
+        _ if der.starts_with(OPENSSH) => Err(StoreFault::Unsupported(format!(
+            "the key is in OpenSSH's own form: convert a copy with {}",
+            Advice::OpenSshKey
+        ))),
+        Kind::Unknown => Err(StoreFault::Malformed("its private key can't be parsed".into())),
+        other => Err(StoreFault::Malformed(format!("in the place of a private key it holds {}", other.name()))),
     }
 }
 
-const PBES2: &str = "1.2.840.113549.1.5.13";
-/// A hundred times what OpenSSL and Java write; some seconds of work.
-const MOST_ITERATIONS: u32 = 10_000_000;
-/// Sixteen times what OpenSSL writes.
-const MOST_SCRYPT_MEMORY: u64 = 256 << 20;
-const MOST_SCRYPT_LANES: u16 = 16;
+const OPENSSH: &[u8] = b"openssh-key-v1\0";
+
+/// Opens an `EncryptedPrivateKeyInfo` (RFC 5958, §3) that is encrypted by PBES2.
+fn decrypt_pkcs8(der: &[u8], password: Option<&Secret>) -> Result<PrivateKeyDer<'static>, StoreFault> {
+    let damaged = || StoreFault::Malformed("its encrypted private key can't be parsed".into());
+    let mut info = Elements::of(der).enter(SEQUENCE).ok_or_else(damaged)?;
+    let algorithm = info.expect(SEQUENCE).ok_or_else(damaged)?;
+    let encrypted = info.expect(OCTET_STRING).ok_or_else(damaged)?;
+    let scheme = Elements::of(algorithm).expect(OBJECT_IDENTIFIER).map(dotted).ok_or_else(damaged)?;
+    if scheme != algorithm::PBES2 {
+        // OpenSSL 3 keeps DES, RC2 and RC4 in its legacy provider, but not triple DES.
+        let legacy = !matches!(scheme.as_str(), "1.2.840.113549.1.12.1.3" | "1.2.840.113549.1.12.1.4");
+        return Err(StoreFault::old_encryption(algorithm::name(&scheme), legacy));
+    }
+    // Without a password what could not be decrypted with one is told all the same.
+    let given = Password { utf8: password.map_or(&[], Secret::expose), utf16: Vec::new() };
+    let key = match encryption::decrypt(algorithm, encrypted, &given, &mut Budget::new()) {
+        Err(Failure::Unknown(what)) => {
+            return Err(StoreFault::Unsupported(format!(
+                "its private key is encrypted by {what}, which isn't read here; encrypt it anew with {}",
+                Advice::EncryptAnew
+            )));
+        }
+        Err(Failure::TooMuchWork(what)) => {
+            return Err(StoreFault::Unsupported(format!(
+                "its private key asks for an unreasonable amount of work to be decrypted: {what}"
+            )));
+        }
+        Err(Failure::Damaged) => return Err(damaged()),
+        _ if password.is_none() => return Err(StoreFault::PasswordNeeded),
+        Err(Failure::Undecipherable) => return Err(StoreFault::WrongPassword),
+        Ok(key) => key,
+    };
+    // Bytes that look decrypted but aren't a key: one wrong password in some 256 gets that far.
+    match Kind::of(&key) {
+        Kind::Pkcs8 => Ok(PrivateKeyDer::Pkcs8(key.to_vec().into())),
+        _ => Err(StoreFault::WrongPassword),
+    }
+}
+
 /// What aws-lc signs with.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
-
-fn encryption_scheme(der: &[u8]) -> Option<String> {
-    let mut algorithm = Elements::of(der).enter(SEQUENCE)?.enter(SEQUENCE)?;
-    algorithm.expect(OBJECT_IDENTIFIER).map(dotted)
-}
-
-fn old_scheme_name(scheme: &str) -> String {
-    let name = match scheme {
-        "1.2.840.113549.1.5.1" => "PBE-MD2-DES",
-        "1.2.840.113549.1.5.3" => "PBE-MD5-DES",
-        "1.2.840.113549.1.5.4" => "PBE-MD2-RC2-64",
-        "1.2.840.113549.1.5.6" => "PBE-MD5-RC2-64",
-        "1.2.840.113549.1.5.10" => "PBE-SHA1-DES",
-        "1.2.840.113549.1.5.11" => "PBE-SHA1-RC2-64",
-        "1.2.840.113549.1.12.1.1" => "PBE-SHA1-RC4-128",
-        "1.2.840.113549.1.12.1.2" => "PBE-SHA1-RC4-40",
-        "1.2.840.113549.1.12.1.3" => "PBE-SHA1-3DES",
-        "1.2.840.113549.1.12.1.4" => "PBE-SHA1-2DES",
-        "1.2.840.113549.1.12.1.5" => "PBE-SHA1-RC2-128",
-        "1.2.840.113549.1.12.1.6" => "PBE-SHA1-RC2-40",
-        other => return format!("scheme {other}"),
-    };
-    name.into()
-}
-
-/// OpenSSL 3 keeps DES, RC2 and RC4 in its legacy provider, but not triple DES.
-fn needs_legacy_provider(scheme: &str) -> bool {
-    !matches!(scheme, "1.2.840.113549.1.12.1.3" | "1.2.840.113549.1.12.1.4")
-}
-
-/// The work that a file may ask for is bounded, so that a damaged number doesn't become hours or gigabytes.
-fn check_cost(info: &EncryptedPrivateKeyInfoRef<'_>) -> Result<(), StoreFault> {
-    let bearable = match info.encryption_algorithm.pbes2().map(|parameters| &parameters.kdf) {
-        Some(Kdf::Pbkdf2(pbkdf2)) => pbkdf2.iteration_count <= MOST_ITERATIONS,
-        Some(Kdf::Scrypt(scrypt)) => {
-            scrypt.parallelization <= MOST_SCRYPT_LANES
-                && scrypt
-                    .cost_parameter
-                    .checked_mul(u64::from(scrypt.block_size))
-                    .and_then(|blocks| blocks.checked_mul(128))
-                    .is_some_and(|memory| memory <= MOST_SCRYPT_MEMORY)
-        }
-        _ => false,
-    };
-    if bearable {
-        return Ok(());
-    }
-    Err(StoreFault::Unsupported("its private key asks for an unreasonable amount of work to be decrypted".into()))
-}
 
 /// What kind of key this is, if it is one that can't be used.
 fn kind(key: &PrivateKeyDer<'_>) -> Option<String> {
@@ -167,8 +146,4 @@ fn curve_kind(mut parameters: Elements<'_>) -> Option<String> {
         other => format!("curve {other}"),
     };
     Some(format!("EC on {name}"))
-}
-
-fn dotted(identifier: &[u8]) -> String {
-    Oid::new(identifier.into()).to_id_string()
 }

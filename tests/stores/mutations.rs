@@ -33,7 +33,13 @@ fn victims() -> &'static [Vec<u8>] {
         shop.write("sealed-and-certificate.pem", [shop.read("sealed.pem"), shop.read("ec.crt")].concat());
         shop.write("plain.pem", [shop.read("ec.key"), shop.read("ec.crt")].concat());
         let names = ["new.p12", "old.p12", "open.p12", "mac.p12", "store.jks", "store.jceks", "ec.der", "plain.pem"];
-        names.into_iter().chain(["sealed-and-certificate.pem"]).map(|name| shop.read(name)).collect()
+        shop.run("openssl crl2pkcs7 -nocrl -certfile ec.crt -outform DER -out bundle.p7b");
+        shop.write("pbmac1.p12", std::fs::read(crate::formats::file("openssl-3.5-pbmac1.p12")).unwrap());
+        names
+            .into_iter()
+            .chain(["sealed-and-certificate.pem", "bundle.p7b", "pbmac1.p12"])
+            .map(|name| shop.read(name))
+            .collect()
     })
 }
 
