@@ -49,7 +49,11 @@ fn stores_of_other_tools_give_back_their_key_and_certificate() {
         shop.run("openssl pkey -inform DER -in out.pk8 -outform DER -out out.key");
         shop.run("openssl pkey -inform DER -in gate.pk8 -outform DER -out in.key");
         assert!(store.key.secret_der() == key || shop.read("out.key") == shop.read("in.key"), "{name}: key");
-        assert_eq!(store.chain.iter().map(|der| der.to_vec()).collect::<Vec<_>>(), [certificate.clone()], "{name}");
+        assert_eq!(
+            store.chain.iter().map(|der| der.to_vec()).collect::<Vec<_>>(),
+            std::slice::from_ref(&certificate),
+            "{name}"
+        );
         let trusted = load_trust_store(&file(name), password.map(secret).as_ref()).unwrap();
         assert_eq!(trusted.certificates[0].certificate.to_vec(), certificate, "{name}");
     }
