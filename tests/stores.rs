@@ -1,6 +1,8 @@
 //! Key and trust stores as OpenSSL and keytool make them, each made anew and compared with its source.
 #![allow(clippy::unwrap_used, reason = "a failure of a test's own preparations is a failure of the test")]
 
+#[path = "stores/advice.rs"]
+mod advice;
 #[path = "stores/faults.rs"]
 mod faults;
 #[path = "stores/formats.rs"]

@@ -39,14 +39,14 @@ table! {
     BksToPkcs12 => "keytool -importkeystore -providerpath bcprov.jar -provider org.bouncycastle.jce.provider.BouncyCastleProvider -srckeystore OLD.bks -srcstoretype BKS -destkeystore NEW.p12 -deststoretype PKCS12",
     /// The same for the encrypted one.
     UberToPkcs12 => "keytool -importkeystore -providerpath bcprov.jar -provider org.bouncycastle.jce.provider.BouncyCastleProvider -srckeystore OLD.uber -srcstoretype UBER -destkeystore NEW.p12 -deststoretype PKCS12",
-    /// A database of NSS into a PKCS#12 store.
-    NssToPkcs12 => "pk12util -d sql:DIRECTORY -n NAME -o NEW.p12",
     /// A key whose encryption is too old.
     EncryptAnew => "openssl pkcs8 -topk8 -v2 aes-256-cbc -in OLD.pem -out NEW.pem",
     /// The same, where OpenSSL 3 keeps the old cipher in its legacy provider.
     EncryptAnewLegacy => "openssl pkcs8 -topk8 -v2 aes-256-cbc -provider legacy -provider default -in OLD.pem -out NEW.pem",
     /// A certificate without OpenSSL's own trust settings.
     PlainCertificate => "openssl x509 -in OLD.pem -out NEW.pem",
+    /// What a certificate says.
+    LookAtCertificate => "openssl x509 -in CERTIFICATE.pem -noout -text",
     /// OpenSSH's own form of keys; it is rewritten in place.
     OpenSshKey => "ssh-keygen -p -m PKCS8 -f COPY",
     /// A key in DER.

@@ -26,15 +26,13 @@ fn signature(data: &[u8]) -> Option<String> {
         // The version, and the length of the salt.
         [0, 0, 0, 2, 0, 0, 0, 20, ..] => return convert("a BKS store of Bouncy Castle", Advice::BksToPkcs12),
         [0, 0, 0, 1, 0, 0, 0, 20, ..] => return convert("a UBER store of Bouncy Castle", Advice::UberToPkcs12),
-        data if data.starts_with(b"SQLite format 3\0") => {
-            return convert("a database of NSS (cert9.db or key4.db)", Advice::NssToPkcs12);
-        }
         _ => {}
     }
     SIGNATURES.iter().find(|(begin, _)| data.starts_with(begin)).map(|(_, name)| format!("this is {name}"))
 }
 
 const SIGNATURES: &[(&[u8], &str)] = &[
+    (b"SQLite format 3\0", "a database of NSS (cert9.db or key4.db): export from it, as PKCS#12"),
     (b"ssh-", "a public key of OpenSSH, and a certificate is wanted"),
     (b"ecdsa-sha2-", "a public key of OpenSSH, and a certificate is wanted"),
     (b"---- BEGIN SSH2 ", "a public key of SSH, and a certificate is wanted"),

@@ -43,6 +43,7 @@ missing_packages() {
   have_venv || echo python3 python3-venv
   if [ "$purpose" != demo ]; then
     [ -e /usr/include/openssl/ssl.h ] || echo libssl-dev
+    have ssh-keygen || echo openssh-client
     have strace || echo strace
     have systemd-analyze && have systemd-socket-activate || echo systemd
   fi
@@ -112,6 +113,18 @@ fetch_curator() {
   mvn --quiet --batch-mode -f "$here/curator.pom.xml" dependency:build-classpath "-Dmdep.outputFile=$dir/cp.new" \
     >"$dir/mvn.log" 2>&1 || die "Maven could not get Curator: $(tail -n 5 "$dir/mvn.log")"
   mv "$dir/cp.new" "$dir/cp.txt"
+}
+
+# Bouncy Castle's provider, with which keytool reads the stores of it.
+bouncy_castle() {
+  local dir=$PWD/target/bouncycastle
+  [ -s "$dir/bcprov.jar" ] && return
+  say "fetching Bouncy Castle from Maven Central (about 9 MiB)"
+  mkdir -p "$dir"
+  mvn --quiet --batch-mode org.apache.maven.plugins:maven-dependency-plugin:copy \
+    -Dartifact=org.bouncycastle:bcprov-jdk18on:1.82 "-DoutputDirectory=$dir" -Dmdep.stripVersion=true \
+    >"$dir/mvn.log" 2>&1 || die "Maven could not get Bouncy Castle: $(tail -n 5 "$dir/mvn.log")"
+  mv "$dir/bcprov-jdk18on.jar" "$dir/bcprov.jar"
 }
 
 # ── clients ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -191,6 +204,7 @@ case "$purpose" in
     java_client
     fetch_curator
     curator_client
+    bouncy_castle
     "$here/c_client.sh"
     "$here/haproxy.sh"
     prometheus

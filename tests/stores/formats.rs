@@ -181,6 +181,33 @@ fn work_without_bounds_is_refused_before_it_is_done() {
     }
 }
 
+#[test]
+fn an_initial_vector_of_another_length_is_damage() {
+    let shop = bench();
+    shop.run("openssl pkcs8 -topk8 -v2 des3 -in ec.key -passout pass:changeit -outform DER -out whole");
+    let mut key = shop.read("whole");
+    // The last octets of the identifier of triple DES, and the vector.
+    let at = 3 + key.windows(5).position(|window| window == [0x0d, 3, 7, 4, 8]).unwrap();
+    for header in headers_around(&key.clone(), at) {
+        let (low, borrow) = key[header].overflowing_sub(4);
+        key[header] = low;
+        key[header - 1] -= u8::from(borrow);
+    }
+    key[at + 1] = 4;
+    key.drain(at + 2..at + 6);
+    shop.write("short", key);
+    for name in ["whole", "short"] {
+        shop.run(&format!("openssl base64 -in {name} -out body"));
+        let label = "ENCRYPTED PRIVATE KEY-----\n";
+        let pem = format!("-----BEGIN {label}{}-----END {label}", String::from_utf8(shop.read("body")).unwrap());
+        let path = shop.write("all.pem", [pem.into_bytes(), shop.read("ec.crt")].concat());
+        match load(&path, Some(PASSWORD)) {
+            Ok(_) => assert_eq!(name, "whole"),
+            Err(error) => assert!(name == "short" && matches!(error.fault, StoreFault::Malformed(_)), "{error}"),
+        }
+    }
+}
+
 /// Where the last octets of the lengths of those elements are that hold what is at a place.
 fn headers_around(der: &[u8], place: usize) -> Vec<usize> {
     let (mut found, mut at) = (Vec::new(), 0);

@@ -26,7 +26,7 @@ pub(super) fn advice(refusal: Refusal) -> &'static str {
             "issue it with RSA of 2048 to 8192 bits, P-256, P-384 or Ed25519, signed with SHA-256 or more"
         }
         Refusal::Malformed => {
-            "issue it anew with another tool; if it should be fine, look at it with `openssl x509 -text`"
+            "issue it anew with another tool; if it should be fine, look at it with `openssl x509 -in CERTIFICATE.pem -noout -text`"
         }
         Refusal::ChainTooLarge => "let the client send its certificate and the issuers of it, and nothing else",
         Refusal::NoCommonVersion => "let the client speak TLS 1.2 or 1.3",
