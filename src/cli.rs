@@ -260,6 +260,13 @@ fn complain(message: &dyn std::fmt::Display, exit: Exit) -> Exit {
     exit
 }
 
+/// Tells what works but will surprise someone.
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        complain(&format!("warning: {warning}"), Exit::Ok);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,6 +12,7 @@ mod raw;
 mod reader;
 mod restart;
 mod sections;
+mod store_files;
 mod value;
 
 use std::{
@@ -126,8 +127,10 @@ pub enum UpstreamSource {
 pub struct Tls {
     /// Our own certificate and key.
     pub key_store: KeyStoreFiles,
-    /// The CAs of clients.
-    pub trust_store: TrustStoreFiles,
+    /// The CAs of clients; none where only pinned certificates are clients.
+    pub trust_store: Option<TrustStoreFiles>,
+    /// Files of certificates that are clients, and never issuers.
+    pub pinned_certificates: Vec<PathBuf>,
     /// CRL files; none means that revocation is not checked.
     pub crls: Vec<PathBuf>,
     /// Whose revocation is checked.

@@ -3,6 +3,7 @@
 mod grant;
 pub mod names;
 mod set_back;
+mod trust;
 
 use std::fmt;
 use std::fs::File;
@@ -19,11 +20,12 @@ use crate::metrics::{CertificateRole, CertificateValidity, CrlValidity};
 use crate::secret::Secret;
 use crate::store::{self, KeyStore, KeyStorePaths, StoreError};
 use crate::tls::material::{self, TlsMaterial, TlsOptions};
-use crate::tls::revocation::{CrlInfo, RevocationOptions, RevocationPolicy, RevocationScope};
-use crate::tls::verifier::{Anchor, ClientVerifier, VerifierError};
+use crate::tls::revocation::{CrlInfo, RevocationOptions};
+use crate::tls::verifier::{Anchor, ClientVerifier};
 use crate::translate::{Names, Translator};
 use grant::{Injection, derive};
 use names::{Admitted, Identified, NameRules};
+use trust::{load_verifier, revocation};
 
 pub use grant::{Authority, Grant, Packets, Renewal};
 
@@ -54,7 +56,9 @@ pub struct Judge {
 /// The files that certificates are verified with.
 pub struct TrustFiles<'a> {
     /// The CAs of clients, and single trusted certificates.
-    pub store: &'a config::TrustStoreFiles,
+    pub store: Option<&'a config::TrustStoreFiles>,
+    /// Files of certificates that are clients, and never issuers.
+    pub pinned: &'a [PathBuf],
     /// CRL files.
     pub crls: &'a [PathBuf],
     /// Whose revocation is checked, and how strictly.
@@ -136,6 +140,7 @@ impl Snapshot {
                 material::CertificateRole::Server => CertificateRole::Server,
                 material::CertificateRole::Intermediate => CertificateRole::Intermediate,
                 material::CertificateRole::TrustAnchor => CertificateRole::TrustAnchor,
+                material::CertificateRole::Pinned => CertificateRole::Pinned,
             },
             subject_cn: loaded.common_name.clone(),
             issuer_cn: loaded.issuer_common_name.clone(),
@@ -161,7 +166,13 @@ impl Snapshot {
     /// Those of them that time alone does not end.
     pub fn lasting_warnings(&self) -> Vec<String> {
         let names = self.judge.rules.names.warnings(self.judge.verifier.count_of_cas());
-        self.tls.warnings().iter().cloned().chain(names).collect()
+        let probable_clients = self.judge.probable_clients();
+        self.tls.warnings().iter().cloned().chain(names).chain(probable_clients).collect()
+    }
+
+    /// A line for each entry of the trust store and each pinned certificate: whether it is a CA.
+    pub fn trust_lines(&self) -> Vec<String> {
+        self.judge.trust_lines()
     }
 
     /// Whether new clients are refused whose issuer has no CRL in date.
@@ -211,8 +222,10 @@ pub fn problems_of(files: &config::NamedFiles) -> Vec<LoadProblem> {
     if let Some(key_store) = &files.key_store {
         or_note(load_key_store(key_store), "tls.key_store", &mut problems);
     }
-    if let Some(store) = &files.trust_store {
-        let trust = TrustFiles { store, crls: &files.crls, revocation: RevocationOptions::default() };
+    let pinned = &files.pinned_certificates;
+    if files.trust_store.is_some() || !pinned.is_empty() {
+        let store = files.trust_store.as_ref();
+        let trust = TrustFiles { store, pinned, crls: &files.crls, revocation: RevocationOptions::default() };
         load_verifier(&trust, &mut problems);
     }
     if let Some(path) = &files.secret_file {
@@ -224,7 +237,8 @@ pub fn problems_of(files: &config::NamedFiles) -> Vec<LoadProblem> {
 impl<'a> TrustFiles<'a> {
     /// Those of a configuration.
     pub fn of(tls: &'a config::Tls) -> Self {
-        Self { store: &tls.trust_store, crls: &tls.crls, revocation: revocation(tls) }
+        let (store, pinned) = (tls.trust_store.as_ref(), &tls.pinned_certificates);
+        Self { store, pinned, crls: &tls.crls, revocation: revocation(tls) }
     }
 }
 
@@ -302,56 +316,6 @@ fn load_binding(path: Option<&Path>, injection: &Injection) -> Result<Option<Arc
 
 fn load_password(path: Option<&Path>) -> Result<Option<Secret>, StoreError> {
     path.map(store::read_password).transpose()
-}
-
-/// The verifier, with the file that each of its CRLs came from.
-fn load_verifier(trust: &TrustFiles<'_>, problems: &mut Vec<LoadProblem>) -> Option<(ClientVerifier, Vec<String>)> {
-    let password = load_password(trust.store.password_file.as_deref());
-    let store = password.and_then(|password| store::load_trust_store(&trust.store.path, password.as_ref()));
-    let store = or_note(store, "tls.trust_store", problems);
-    let (mut crls, mut paths) = (Vec::new(), Vec::new());
-    let before = problems.len();
-    for path in trust.crls {
-        for crl in or_note(store::load_crls(path), "tls.crls", problems).unwrap_or_default() {
-            crls.push(crl);
-            paths.push(path.display().to_string());
-        }
-    }
-    let store = store.filter(|_| problems.len() == before)?;
-    match ClientVerifier::new(&store, crls, trust.revocation) {
-        Ok(verifier) => Some((verifier, paths)),
-        Err(errors) => {
-            problems.extend(errors.iter().map(|error| verifier_problem(error, &trust.store.path, &paths)));
-            None
-        }
-    }
-}
-
-/// The options of revocation as TLS knows them.
-fn revocation(tls: &config::Tls) -> RevocationOptions {
-    RevocationOptions {
-        scope: match tls.revocation {
-            config::Revocation::Chain => RevocationScope::Chain,
-            config::Revocation::Leaf => RevocationScope::Leaf,
-        },
-        policy: match tls.revocation_policy {
-            config::RevocationPolicy::Hard => RevocationPolicy::Hard,
-            config::RevocationPolicy::Soft => RevocationPolicy::Soft,
-        },
-    }
-}
-
-fn verifier_problem(error: &VerifierError, store: &Path, crl_paths: &[String]) -> LoadProblem {
-    match error {
-        VerifierError::Crl { index, error } => {
-            let path = crl_paths.get(*index).map_or("", String::as_str);
-            LoadProblem { key: "tls.crls", message: format!("{path}: {error}") }
-        }
-        VerifierError::Empty | VerifierError::Certificate { .. } => {
-            let message = format!("{}: {error}", store.display());
-            LoadProblem { key: "tls.trust_store", message }
-        }
-    }
 }
 
 /// Reads the file of identity secrets.

@@ -58,9 +58,9 @@ pub struct TrustedCertificate {
 
 /// What a trust store holds, in the file's order. Several certificates of one subject are all kept, so that an
 /// authority's old and new key can be trusted side by side.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustStore {
-    /// At least one.
+    /// At least one, where it was loaded from a file.
     pub certificates: Vec<TrustedCertificate>,
 }
 

@@ -20,6 +20,8 @@ mod path;
 mod plaintext;
 mod signatures;
 mod socket;
+mod trusted;
+mod verdict;
 mod vouched;
 mod webpki_terms;
 

@@ -95,7 +95,7 @@ fn relative_paths_are_relative_to_the_files_directory() {
     fs::write(&file, text).unwrap();
     let config = Config::load(&file).unwrap();
     assert_eq!(config.tls.key_store.path, directory.path().join("../server.p12"));
-    assert_eq!(config.tls.trust_store.path, Path::new("/etc/pki/trust.pem"));
+    assert_eq!(config.tls.trust_store.as_ref().unwrap().path, Path::new("/etc/pki/trust.pem"));
     let Inject::Digest { secret_file, .. } = config.identity.inject else { panic!("{:?}", config.identity) };
     assert_eq!(secret_file, directory.path().join("secret"));
 }
@@ -225,6 +225,27 @@ fn with_key(path: &str, value: &str) -> Result<Config, ConfigError> {
     let mut keys = BTreeMap::from(GOOD);
     keys.insert(path, value);
     parse(&render(&keys))
+}
+
+#[test]
+fn a_trust_store_is_required_unless_certificates_are_pinned() {
+    let without = |keys: &[(&'static str, &'static str)]| {
+        let mut all = BTreeMap::from(GOOD);
+        all.remove("tls.trust_store.path");
+        all.extend(keys.iter().copied());
+        parse(&render(&all))
+    };
+    let error = without(&[]).map(drop).unwrap_err().to_string();
+    assert!(error.contains("tls.trust_store.path: is required"), "{error}");
+    let error = without(&[("tls.pinned_certificates", "[]")]).map(drop).unwrap_err().to_string();
+    assert!(error.contains("tls.trust_store.path: is required"), "{error}");
+    let config = without(&[("tls.pinned_certificates", "[ a.pem, /b.jks ]")]).unwrap();
+    assert!(config.tls.trust_store.is_none());
+    assert!(config.tls.pinned_certificates[0].ends_with("a.pem"), "{:?}", config.tls);
+    assert_eq!(config.tls.pinned_certificates[1], Path::new("/b.jks"));
+    let pinned = [("tls.pinned_certificates", "a.pem"), ("tls.trust_store.password_file", "pass")];
+    let error = without(&pinned).map(drop).unwrap_err().to_string();
+    assert!(error.contains("tls.trust_store.path: is required beside"), "{error}");
 }
 
 #[test]

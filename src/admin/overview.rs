@@ -157,10 +157,15 @@ impl Overview {
 /// The server's own chain as it is sent, then the trust store, what ends first first.
 fn by_urgency(certificates: &[CertificateStatus]) -> Vec<&CertificateStatus> {
     let (mut anchors, mut sorted): (Vec<_>, Vec<_>) =
-        certificates.iter().partition(|certificate| certificate.role == "trust_anchor");
+        certificates.iter().partition(|certificate| is_trusted(certificate));
     anchors.sort_by_key(|certificate| certificate.not_after);
     sorted.extend(anchors);
     sorted
+}
+
+/// Whether a certificate is that of clients or of their CAs, not of this server.
+fn is_trusted(certificate: &CertificateStatus) -> bool {
+    matches!(certificate.role, "trust_anchor" | "pinned_certificate")
 }
 
 /// The lines of a table that are shown, and how many are not.
@@ -214,8 +219,8 @@ struct Certificate {
 impl Certificate {
     fn new(certificate: &CertificateStatus, now: i64) -> Self {
         let mut end = Moment::end(certificate.not_after, now, verdict::soon(certificate));
-        if certificate.role == "trust_anchor" {
-            // Its date is not looked at when clients come.
+        if is_trusted(certificate) {
+            // A CA's date is not looked at when clients come.
             end.gravity = end.gravity.min(Gravity::Warning);
         }
         let (begin, until) = (i128::from(certificate.not_before.0), i128::from(certificate.not_after.0));
@@ -225,6 +230,7 @@ impl Certificate {
                 "server" => "zoogate’s own",
                 "intermediate" => "sent with it",
                 "trust_anchor" => "trusted",
+                "pinned_certificate" => "pinned client",
                 other => other,
             },
             subject: Visible::new(&certificate.subject),

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use rustls_pki_types::UnixTime;
 
-use super::{CheckArgs, Exit, complain, files, print};
+use super::text::escaped;
+use super::{CheckArgs, Exit, complain, files, print, warn};
 use crate::config::{Config, Inject, RevocationPolicy};
 use crate::rfc3339::unix;
 use crate::snapshot::Snapshot;
@@ -32,7 +33,8 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
     };
     warn(&snapshot.lasting_warnings());
     warn(&overdue_crls(&config, &snapshot, now));
-    let exit = print(&format!("{}: ok\n{}", path.display(), summary(&config, &snapshot)), Exit::Ok);
+    let trust: String = snapshot.trust_lines().iter().map(|line| format!("\n{}", escaped(line))).collect();
+    let exit = print(&format!("{}: ok\n{}{trust}", path.display(), summary(&config, &snapshot)), Exit::Ok);
     if exit != Exit::Ok || !args.upstream {
         return exit;
     }
@@ -42,12 +44,6 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
             print(&findings.summary, Exit::Ok)
         }
         Err(error) => complain(&error, Exit::UpstreamUnavailable),
-    }
-}
-
-fn warn(warnings: &[String]) {
-    for warning in warnings {
-        complain(&format!("warning: {warning}"), Exit::Ok);
     }
 }
 
@@ -89,7 +85,11 @@ fn summary(config: &Config, snapshot: &Snapshot) -> String {
         Inject::X509 { .. } => format!("injected as x509 ({})", counted(snapshot.secrets(), "secret")),
         Inject::None => "not injected".to_owned(),
     };
-    let anchors = counted(anchors, "trust anchor");
+    let mut anchors = counted(anchors, "trust anchor");
+    let pinned = certificates.iter().filter(|certificate| certificate.role == CertificateRole::Pinned).count();
+    if pinned > 0 {
+        anchors = format!("{anchors}; {}", counted(pinned, "pinned certificate"));
+    }
     format!("{server}; {anchors}; {crls}; the identity is taken from {}, {injected}", config.identity.from)
 }
 

@@ -30,11 +30,13 @@ pub(super) fn explain(args: &ExplainArgs) -> Exit {
         (Err(exit), _) | (_, Err(exit)) => return exit,
     };
     let at = unix(args.at.unwrap_or_else(SystemTime::now));
+    super::warn(&judge.0.probable_clients());
+    let trust = judge.0.trust_lines();
     let verdict = Verdict::of(judge, &chain, at);
     let exit = verdict.exit();
     match args.output {
         Output::Json => print(&report::json(&verdict), exit),
-        Output::Text => print(&report::text(&verdict, &chain, at), exit),
+        Output::Text => print(&report::text(&verdict, (&chain, &trust), at), exit),
     }
 }
 
@@ -155,7 +157,8 @@ fn load_judge(args: &ExplainArgs) -> Result<(Judge, X509Id), Exit> {
     // The grammar asks for one of the two.
     let store = args.trust_store.clone().unwrap_or_default();
     let store = TrustStoreFiles { path: store, password_file: args.trust_store_password_file.clone() };
-    let trust = TrustFiles { store: &store, crls: &args.crls, revocation: RevocationOptions::default() };
+    let trust =
+        TrustFiles { store: Some(&store), pinned: &[], crls: &args.crls, revocation: RevocationOptions::default() };
     let judge = Judge::load(&trust, &args.naming.identity()).map_err(|problems| files::complain_of(&problems))?;
     Ok((judge, X509Id::Subject))
 }

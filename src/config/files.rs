@@ -15,6 +15,8 @@ pub struct NamedFiles {
     pub key_store: Option<KeyStoreFiles>,
     /// `tls.trust_store`.
     pub trust_store: Option<TrustStoreFiles>,
+    /// `tls.pinned_certificates`.
+    pub pinned_certificates: Vec<PathBuf>,
     /// `tls.crls`.
     pub crls: Vec<PathBuf>,
     /// `identity.secret_file`.

@@ -64,8 +64,17 @@ pub const KEYS: &[Key] = &[
     live("tls.key_store.password_file", Unset, "file with the store's password"),
     live("tls.key_store.key_path", Unset, "the private key, where it is in a PEM file of its own"),
     live("tls.key_store.key_password_file", Unset, "file with the key's password, where it is not the store's"),
-    live("tls.trust_store.path", Required, "the CAs of clients, and single trusted certificates"),
+    live(
+        "tls.trust_store.path",
+        Depends("required unless `tls.pinned_certificates` is written"),
+        "the CAs of clients, and single certificates of clients that are no CA",
+    ),
     live("tls.trust_store.password_file", Unset, "file with the trust store's password"),
+    live(
+        "tls.pinned_certificates",
+        Unset,
+        "list of files: these certificates are clients, each trusted alone and never as an issuer",
+    ),
     live("tls.crls", Unset, "list of CRL files, PEM or DER; without it nothing is checked for revocation"),
     live(
         "tls.revocation",

@@ -3,12 +3,13 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, thread, time::Duration};
 
 use super::{
-    Acl, Admin, ClientAuth, ClientX509, Config, ConfigError, FourLetterWords, Identity, Inject, KeyStoreFiles, Limits,
-    Listen, ListenAddress, Log, NamedFiles, Problem, Reload, Revocation, RevocationPolicy, Runtime, Session, Shutdown,
-    Tcp, Tls, TrustStoreFiles, Upstream, UpstreamAddress, UpstreamSource,
+    Acl, Admin, ClientAuth, ClientX509, Config, ConfigError, FourLetterWords, Identity, Inject, Limits, Listen,
+    ListenAddress, Log, NamedFiles, Problem, Reload, Revocation, RevocationPolicy, Runtime, Session, Shutdown, Tcp,
+    Tls, Upstream, UpstreamAddress, UpstreamSource,
     names::Names,
     raw,
     reader::{Origin, Reader},
+    store_files::{key_store, trust_store},
     value,
 };
 use crate::telemetry;
@@ -75,7 +76,8 @@ pub(super) fn read_files(text: &str, origin: &Origin) -> NamedFiles {
     let r = &mut Reader::new(&root, origin);
     NamedFiles {
         key_store: key_store(r),
-        trust_store: trust_store(r),
+        trust_store: trust_store(r).flatten(),
+        pinned_certificates: r.list("tls.pinned_certificates", value::path).flatten().unwrap_or_default(),
         crls: r.list("tls.crls", value::path).flatten().unwrap_or_default(),
         secret_file: r.optional("identity.secret_file", value::path).flatten(),
     }
@@ -217,6 +219,10 @@ fn upstream_source(r: &mut Reader<'_>, address: Option<&UpstreamAddress>) -> Opt
 fn tls(r: &mut Reader<'_>) -> Option<Tls> {
     let key_store = key_store(r);
     let trust_store = trust_store(r);
+    let pinned_certificates = r.list("tls.pinned_certificates", value::path).map(Option::unwrap_or_default);
+    if matches!((&trust_store, &pinned_certificates), (Some(None), Some(pinned)) if pinned.is_empty()) {
+        r.problem("tls.trust_store.path", "is required");
+    }
     let crls = r.list("tls.crls", value::path).map(Option::unwrap_or_default);
     let scopes = [("chain", Revocation::Chain), ("leaf", Revocation::Leaf)];
     let revocation = r.value("tls.revocation", value::choice(&scopes));
@@ -235,6 +241,7 @@ fn tls(r: &mut Reader<'_>) -> Option<Tls> {
     Some(Tls {
         key_store: key_store?,
         trust_store: trust_store?,
+        pinned_certificates: pinned_certificates?,
         crls: crls?,
         revocation: revocation?,
         revocation_policy: revocation_policy?,
@@ -242,25 +249,6 @@ fn tls(r: &mut Reader<'_>) -> Option<Tls> {
         expiry_margin: expiry_margin?,
         expiry_warning: expiry_warning?,
     })
-}
-
-fn key_store(r: &mut Reader<'_>) -> Option<KeyStoreFiles> {
-    let path = r.value("tls.key_store.path", value::path);
-    let password_file = r.optional("tls.key_store.password_file", value::path);
-    let key_path = r.optional("tls.key_store.key_path", value::path);
-    let key_password_file = r.optional("tls.key_store.key_password_file", value::path);
-    Some(KeyStoreFiles {
-        path: path?,
-        password_file: password_file?,
-        key_path: key_path?,
-        key_password_file: key_password_file?,
-    })
-}
-
-fn trust_store(r: &mut Reader<'_>) -> Option<TrustStoreFiles> {
-    let path = r.value("tls.trust_store.path", value::path);
-    let password_file = r.optional("tls.trust_store.password_file", value::path);
-    Some(TrustStoreFiles { path: path?, password_file: password_file? })
 }
 
 /// A secret file that is wrong is no file here, and one that is not written is `Some(None)`.

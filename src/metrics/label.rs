@@ -347,6 +347,8 @@ labels! {
         Intermediate => "intermediate",
         /// A certificate of the trust store.
         TrustAnchor => "trust_anchor",
+        /// A certificate of `tls.pinned_certificates`.
+        Pinned => "pinned_certificate",
     }
 }
 

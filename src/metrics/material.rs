@@ -66,7 +66,8 @@ impl Validity {
     pub(super) fn set_certificates(&self, certificates: &[CertificateValidity]) {
         let mut first_to_expire: Vec<_> =
             distinct(certificates, |c| (c.role, &c.subject_cn, &c.issuer_cn, &c.serial), |c| c.not_after).collect();
-        first_to_expire.sort_by_key(|c| (c.role == CertificateRole::TrustAnchor, c.not_after));
+        first_to_expire
+            .sort_by_key(|c| (matches!(c.role, CertificateRole::TrustAnchor | CertificateRole::Pinned), c.not_after));
         let samples = first_to_expire.into_iter().take(MAX_SERIES).map(|c| {
             let labels = [c.role.as_str(), &c.subject_cn, &c.issuer_cn, &c.serial].map(str::to_owned);
             (labels, [Some(c.not_after as f64), Some(c.not_before as f64)])

@@ -82,7 +82,8 @@ fn files(config: &Config) -> Vec<(Material, &Path)> {
     let tls = &config.tls;
     let key_store = [&tls.key_store.password_file, &tls.key_store.key_path, &tls.key_store.key_password_file];
     let key_store = std::iter::once(&tls.key_store.path).chain(key_store.into_iter().flatten());
-    let trust_store = std::iter::once(&tls.trust_store.path).chain(&tls.trust_store.password_file);
+    let trust_store = tls.trust_store.iter().flat_map(|store| std::iter::once(&store.path).chain(&store.password_file));
+    let trust_store = trust_store.chain(&tls.pinned_certificates);
     let injected = config.identity.inject.secret_file();
     let bound = config.session.binding.as_ref().filter(|path| Some(*path) != injected);
     let secrets = injected.into_iter().chain(bound);

@@ -58,6 +58,8 @@ pub(crate) struct Extensions {
     pub(crate) crl_uris: Vec<String>,
     /// The keyIdentifier of the authorityKeyIdentifier.
     issuer_key_id: Option<Box<[u8]>>,
+    /// Whether it has a subjectAltName, as leaves have.
+    alternative_name: bool,
     key_id: Option<Box<[u8]>>,
 }
 
@@ -188,6 +190,17 @@ impl<'a> Certificate<'a> {
         self.extensions.issuer_key_id.is_some() && self.extensions.issuer_key_id == issuer.extensions.key_id
     }
 
+    /// Whether a CA's certificate reads like that of a client: what it may be used for, or what it is called.
+    pub(crate) fn looks_like_client(&self) -> bool {
+        let only_signs = |usage: u16| usage & !(KEY_CERT_SIGN | CRL_SIGN) == 0;
+        let says_client = self.extensions.extended_key_usage.as_ref().is_some_and(|purposes| purposes.client);
+        let signs_only = self.extensions.key_usage.is_some_and(only_signs);
+        self.is_self_issued()
+            && (says_client
+                || self.extensions.alternative_name
+                || (!signs_only && !name::reads_like_ca(self.subject())))
+    }
+
     /// Verifies this certificate's signature with the issuer's SubjectPublicKeyInfo.
     pub(crate) fn check_signature(&self, issuer: &Certificate<'_>, signatures: &Signatures) -> Result<(), VerifyError> {
         let signed = der::signed(&self.der);
@@ -260,7 +273,7 @@ impl Extensions {
                 self.issuer_key_id = id.key_identifier.as_ref().map(|id| id.0.into());
             }
             ParsedExtension::SubjectKeyIdentifier(id) => self.key_id = Some(id.0.into()),
-            ParsedExtension::SubjectAlternativeName(_) => {}
+            ParsedExtension::SubjectAlternativeName(_) => self.alternative_name = true,
             // A usage that can't be read must not count as absent.
             ParsedExtension::ParseError { .. }
                 if matches!(
@@ -345,9 +358,9 @@ fn weak_key(certificate: &X509Certificate<'_>) -> Option<String> {
     match oid.as_str() {
         "1.2.840.113549.1.1.1" => match key.parsed() {
             Ok(PublicKey::RSA(rsa)) => {
-                let bits = bit_length(rsa.modulus);
+                let bits = der::bit_length(rsa.modulus);
                 let fits = (RSA_MIN_BITS..=RSA_MAX_BITS).contains(&bits);
-                let exponent = bit_length(rsa.exponent);
+                let exponent = der::bit_length(rsa.exponent);
                 if exponent > RSA_MAX_EXPONENT_BITS {
                     return Some(format!(
                         "an RSA key with a public exponent of {exponent} bits; at most {RSA_MAX_EXPONENT_BITS} are \
@@ -374,11 +387,6 @@ fn weak_key(certificate: &X509Certificate<'_>) -> Option<String> {
         }
         other => Some(format!("a key of the unsupported kind {other}")),
     }
-}
-
-fn bit_length(integer: &[u8]) -> usize {
-    let magnitude = integer.iter().position(|&byte| byte != 0).map_or(&[][..], |at| &integer[at..]);
-    magnitude.first().map_or(0, |first| magnitude.len() * 8 - first.leading_zeros() as usize)
 }
 
 /// Where `part`, a slice of `whole`, lies in it.

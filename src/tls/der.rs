@@ -123,6 +123,18 @@ pub(crate) fn subject_public_key(certificate: &[u8]) -> Option<&[u8]> {
     Some(expect(&mut tbs, SEQUENCE)?.whole)
 }
 
+/// How many bits an unsigned integer has, without padding.
+pub(crate) fn bit_length(integer: &[u8]) -> usize {
+    let magnitude = integer.iter().position(|&byte| byte != 0).map_or(&[][..], |at| &integer[at..]);
+    magnitude.first().map_or(0, |first| magnitude.len() * 8 - first.leading_zeros() as usize)
+}
+
+/// A serial number without padding: some CAs write one, some don't.
+pub(crate) fn magnitude(serial: &[u8]) -> &[u8] {
+    let start = serial.iter().position(|&byte| byte != 0).unwrap_or(serial.len().saturating_sub(1));
+    serial.get(start..).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,7 +14,7 @@ use super::certificate::Certificate;
 use super::connection::ConnectionVerifier;
 use super::remembered::RememberingVerifier;
 use super::signatures::Signatures;
-use super::verifier::{ClientVerifier, VerifyError};
+use super::verifier::{ClientVerifier, TrustKind, VerifyError};
 use super::{date, hex, name};
 use crate::reason::Refusal;
 use crate::rfc3339::unix;
@@ -60,6 +60,8 @@ pub enum CertificateRole {
     Intermediate,
     /// An entry of the trust store.
     TrustAnchor,
+    /// A client's certificate that is trusted alone.
+    Pinned,
 }
 
 impl CertificateRole {
@@ -69,6 +71,7 @@ impl CertificateRole {
             Self::Server => "server",
             Self::Intermediate => "intermediate",
             Self::TrustAnchor => "trust_anchor",
+            Self::Pinned => "pinned_certificate",
         }
     }
 }
@@ -320,9 +323,11 @@ fn warnings(chain: &[Certificate<'_>], now: i64) -> Vec<String> {
 fn loaded(chain: &[Certificate<'_>], verifier: &ClientVerifier) -> Vec<LoadedCertificate> {
     let roles = std::iter::once(CertificateRole::Server).chain(std::iter::repeat(CertificateRole::Intermediate));
     let own = chain.iter().zip(roles).map(|(certificate, role)| describe(certificate, role, None));
-    let trusted = verifier
-        .trusted()
-        .map(|(certificate, anchor)| describe(certificate, CertificateRole::TrustAnchor, anchor.alias.clone()));
+    let trusted = verifier.trusted().enumerate().map(|(entry, (certificate, anchor))| {
+        let pinned = verifier.trust_kind(entry) == TrustKind::Pinned;
+        let role = if pinned { CertificateRole::Pinned } else { CertificateRole::TrustAnchor };
+        describe(certificate, role, anchor.alias.clone())
+    });
     own.chain(trusted).collect()
 }
 

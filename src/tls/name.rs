@@ -60,6 +60,15 @@ pub(crate) fn common_name(der: &[u8]) -> String {
     last.map_or_else(|| text(der), cut)
 }
 
+/// Whether the common name, or a name without one, has a word that CAs are called by and clients are not.
+pub(crate) fn reads_like_ca(der: &[u8]) -> bool {
+    const WORDS: &[&str] =
+        &["ca", "root", "authority", "authorities", "issuing", "issuer", "intermediate", "certification"];
+    let text = common_name(der);
+    let mut words = text.split(|c: char| !c.is_alphabetic());
+    words.any(|word| WORDS.contains(&word.to_lowercase().as_str()) || word.ends_with("CA"))
+}
+
 fn push(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
     out.extend_from_slice(bytes);
@@ -155,6 +164,17 @@ mod tests {
     fn a_common_name_can_not_look_like_two_attributes() {
         let forged = name(&[(3, 0x0c, b"a,O=b\n")]);
         assert_eq!(text(&forged), r"CN=a\,O\=b\n");
+    }
+
+    #[test]
+    fn names_of_cas_are_told_from_names_of_clients() {
+        let called = |cn: &[u8]| reads_like_ca(&name(&[(6, 0x13, b"CA"), (3, 0x0c, cn)]));
+        for ca in [&b"Example CA"[..], b"ca", b"Zoo Root", b"SubCA", b"clients-ca-2", b"Issuing Authority 1"] {
+            assert!(called(ca), "{}", String::from_utf8_lossy(ca));
+        }
+        for client in [&b"alice"[..], b"kafka-1.example.com", b"replica", b"Monica", b"cause"] {
+            assert!(!called(client), "{}", String::from_utf8_lossy(client));
+        }
     }
 
     #[test]

@@ -5,18 +5,14 @@
 //! It takes less than webpki everywhere else: a path on which any certificate constrains names or policies is
 //! refused, whatever the constraint says.
 
-use std::collections::HashMap;
-
-use rustls::DistinguishedName;
-
 use super::certificate::Certificate;
 use super::limits::over;
 use super::name;
 use super::signatures::Signatures;
+use super::trusted::Trusted;
 use super::verifier::VerifyError;
 use super::vouched::Sent;
 use crate::reason::Refusal;
-use crate::store::TrustStore;
 
 /// Most intermediates on a path.
 const DEPTH: usize = 8;
@@ -39,61 +35,6 @@ impl<'p> Path<'p> {
         let subjects = std::iter::once(self.leaf).chain(self.intermediates.iter().copied());
         let issuers = self.intermediates.iter().copied().chain([self.anchor]);
         subjects.zip(issuers)
-    }
-}
-
-/// The certificates of the trust store and where to find them by canonical subject name.
-#[derive(Default)]
-pub(crate) struct Trusted {
-    pub(crate) certificates: Vec<Certificate<'static>>,
-    pub(crate) by_name: HashMap<Vec<u8>, Vec<usize>>,
-}
-
-impl Trusted {
-    /// Reads a trust store. `unusable` is told of the entries that can't be parsed, by their index.
-    pub(crate) fn read(store: &TrustStore, mut unusable: impl FnMut(usize, String)) -> Self {
-        let mut trusted = Self::default();
-        for (index, entry) in store.certificates.iter().enumerate() {
-            match Certificate::parse(entry.certificate.clone()) {
-                Ok(certificate) => {
-                    trusted.by_name.entry(name::canonical(certificate.subject())).or_default().push(index);
-                    trusted.certificates.push(certificate);
-                }
-                Err(reason) => unusable(index, reason),
-            }
-        }
-        trusted
-    }
-
-    /// The entries with this canonical subject name.
-    pub(crate) fn named(&self, name: &[u8]) -> impl Iterator<Item = (usize, &Certificate<'static>)> {
-        let indices = self.by_name.get(name).into_iter().flatten();
-        indices.filter_map(|&index| Some((index, self.certificates.get(index)?)))
-    }
-
-    /// How many of its CAs share their name with another: the most of one name, less one.
-    pub(crate) fn namesakes(&self) -> usize {
-        self.by_name.values().map(Vec::len).max().unwrap_or(1).saturating_sub(1)
-    }
-
-    /// The CA names that clients are told; none where there are too many. Java clients choose a certificate by them,
-    /// so a pinned certificate adds its issuer's.
-    pub(crate) fn hints(&self) -> Vec<DistinguishedName> {
-        const MAX_NAMES: usize = 64;
-        const MAX_BYTES: usize = 16 * 1024;
-        let mut names: Vec<&[u8]> = Vec::new();
-        for certificate in &self.certificates {
-            let issuer = (!certificate.may_anchor()).then(|| certificate.issuer());
-            for name in std::iter::once(certificate.subject()).chain(issuer) {
-                if !names.contains(&name) {
-                    names.push(name);
-                }
-            }
-            if names.len() > MAX_NAMES || names.iter().map(|name| name.len()).sum::<usize>() > MAX_BYTES {
-                return Vec::new();
-            }
-        }
-        names.into_iter().map(|name| DistinguishedName::from(name.to_vec())).collect()
     }
 }
 

@@ -13,8 +13,8 @@ use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Extension};
 
 use super::certificate::{Certificate, Signature, full_name_uris, verify_signed};
-use super::path::Trusted;
 use super::signatures::Signatures;
+use super::trusted::Trusted;
 use super::verifier::VerifyError;
 use super::{date, der, name};
 use crate::reason::Refusal;
@@ -293,7 +293,7 @@ impl Crl {
         let mut revoked = HashSet::with_capacity(tbs.revoked_certificates.len());
         for entry in &tbs.revoked_certificates {
             entry.extensions().iter().try_for_each(|extension| check_entry(extension, &issuer))?;
-            revoked.insert(magnitude(entry.raw_serial()).into());
+            revoked.insert(der::magnitude(entry.raw_serial()).into());
         }
         let info = CrlInfo {
             issuer,
@@ -337,7 +337,7 @@ impl Crl {
     }
 
     fn lists(&self, subject: &Certificate<'_>) -> bool {
-        self.revoked.contains(magnitude(subject.serial()))
+        self.revoked.contains(der::magnitude(subject.serial()))
     }
 
     fn covers(&self, subject: &Certificate<'_>) -> bool {
@@ -390,12 +390,6 @@ fn check_entry(extension: &X509Extension<'_>, issuer: &str) -> Result<(), CrlErr
         oid if extension.critical => Err(CrlError::UnknownCritical(issuer.to_owned(), oid.to_owned())),
         _ => Ok(()),
     }
-}
-
-/// A serial number without padding: some CAs write one, some don't.
-fn magnitude(serial: &[u8]) -> &[u8] {
-    let start = serial.iter().position(|&byte| byte != 0).unwrap_or(serial.len().saturating_sub(1));
-    serial.get(start..).unwrap_or_default()
 }
 
 /// The name of a CRL in messages about its file.

@@ -2,7 +2,7 @@
 //! handshakes, `zoogate explain --at` and the revalidation of live connections judge by the same code.
 //!
 //! Three ways to be accepted:
-//! 1. The leaf is, byte for byte, a certificate of the trust store (a pin).
+//! 1. The leaf is, byte for byte, a certificate of the trust store or a pinned one (a pin).
 //! 2. webpki finds a path to a CA of the trust store, and the path satisfies what webpki does not look at:
 //!    keyCertSign on every issuer, the leaf's keyUsage, our CRLs.
 //! 3. Our own search finds a path, for the few kinds of chains that webpki does not take (`path`).
@@ -16,21 +16,24 @@ use std::fmt;
 use std::sync::Arc;
 
 use rustls::DistinguishedName;
-use rustls_pki_types::{CertificateDer, Der, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
+use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
 use sha2::{Digest, Sha256};
 
 use super::certificate::Certificate;
 use super::limits;
-use super::path::{Path, Progress, Search, Trusted, check_key_cert_sign};
-use super::revocation::{CrlError, CrlInfo, Moment, Revocation, RevocationOptions};
+use super::path::{Path, Progress, Search, check_key_cert_sign};
+use super::revocation::{CrlInfo, Moment, Revocation, RevocationOptions};
 use super::signatures::Signatures;
+use super::trusted::Trusted;
+pub use super::trusted::{TrustEntry, TrustKind};
+pub use super::verdict::{Anchor, VerifiedChain, VerifierError, VerifyError};
 use super::vouched::{Sent, vouched};
-use super::webpki_terms::{ClientPurpose, ours_to_judge, refusal_of};
+use super::webpki_terms::{ClientPurpose, borrowed, ours_to_judge, refusal_of};
 use super::{hex, name};
 use crate::identity;
 use crate::reason::Refusal;
 use crate::rfc3339::unix;
-use crate::store::TrustStore;
+use crate::store::{TrustStore, TrustedCertificate};
 
 /// The certificates that clients are judged by, and the CRLs.
 pub struct ClientVerifier {
@@ -44,110 +47,29 @@ pub struct ClientVerifier {
     hints: Vec<DistinguishedName>,
 }
 
-/// The trust-store entry that a client was accepted by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Anchor {
-    /// The entry's alias, where the store has aliases.
-    pub alias: Option<String>,
-    /// SHA-256 of the certificate's DER.
-    pub sha256: [u8; 32],
-    /// The subject, for people.
-    pub subject: String,
-}
-
-/// An accepted chain: how long it holds and what it rests on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VerifiedChain {
-    /// Latest notBefore of the leaf and the intermediates of the accepted path, Unix seconds. The anchor's
-    /// does not count.
-    pub not_before: i64,
-    /// Earliest notAfter of the same, Unix seconds.
-    pub not_after: i64,
-    /// The leaf's notBefore, Unix seconds.
-    pub leaf_not_before: i64,
-    /// The leaf's notAfter, Unix seconds.
-    pub leaf_not_after: i64,
-    /// The leaf's subject as its `x509` id has it; empty if it has none.
-    pub subject: Arc<str>,
-    /// The leaf's serial number, lower-case hex.
-    pub serial: Arc<str>,
-    /// SHA-256 of the leaf's DER, lower-case hex.
-    pub leaf_sha256: Arc<str>,
-    /// The trust-store entry that the path ends at; for a pin, the leaf itself.
-    pub anchor: Arc<Anchor>,
-    /// Whether the leaf itself is in the trust store.
-    pub pinned: bool,
-    /// The positions of the accepted path's certificates in what the client sent, the leaf's first. The anchor's is not
-    /// among them.
-    pub path: Arc<[usize]>,
-}
-
-impl VerifiedChain {
-    /// Of what the client sent, the accepted path: all that is worth keeping.
-    pub(crate) fn kept<'c>(&self, sent: &[CertificateDer<'c>]) -> Vec<CertificateDer<'c>> {
-        self.path.iter().filter_map(|&position| sent.get(position).cloned()).collect()
-    }
-}
-
-/// Why a chain is not accepted.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{detail}")]
-pub struct VerifyError {
-    /// The word from the closed list.
-    pub refusal: Refusal,
-    /// Which certificate, what is wrong with it, and what to do, for people.
-    pub detail: String,
-    /// The leaf's subject for people, when it could be parsed.
-    pub subject: Option<String>,
-    /// The leaf's serial number in lower-case hex, when it could be parsed.
-    pub serial: Option<String>,
-}
-
-impl VerifyError {
-    pub(crate) fn new(refusal: Refusal, detail: String) -> Self {
-        Self { refusal, detail, subject: None, serial: None }
-    }
-
-    fn about(mut self, leaf: &Certificate<'_>) -> Self {
-        self.subject = Some(name::text(leaf.subject()));
-        self.serial = Some(hex(leaf.serial()));
-        self
-    }
-}
-
-/// Why clients can't be verified with these files.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum VerifierError {
-    /// Nobody could ever connect.
-    #[error("the trust store has no certificate")]
-    Empty,
-    /// An entry can serve neither as a CA nor as a pinned client certificate.
-    #[error("the trust store's entry {entry} can't be used: {reason}")]
-    Certificate {
-        /// The alias, or the position from 1.
-        entry: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A CRL can't be taken.
-    #[error("CRL {}: {error}", index + 1)]
-    Crl {
-        /// Index in the list that was given.
-        index: usize,
-        /// What is wrong with it.
-        error: CrlError,
-    },
-}
-
 impl ClientVerifier {
     /// Loads a trust store and the CRLs (DER).
     ///
     /// # Errors
     /// Every entry and CRL that can't be used; see [`VerifierError`].
     pub fn new(trust: &TrustStore, crls: Vec<Vec<u8>>, options: RevocationOptions) -> Result<Self, Vec<VerifierError>> {
+        Self::with_pins(trust, &[], crls, options)
+    }
+
+    /// As [`new`](Self::new), with certificates that are clients and never issuers; then the trust store may be empty.
+    ///
+    /// # Errors
+    /// Every entry and CRL that can't be used; see [`VerifierError`].
+    pub fn with_pins(
+        trust: &TrustStore,
+        pinned: &[TrustedCertificate],
+        crls: Vec<Vec<u8>>,
+        options: RevocationOptions,
+    ) -> Result<Self, Vec<VerifierError>> {
         let mut problems = Vec::new();
-        let trusted = Trusted::read(trust, |index, reason| problems.push(unusable(trust, index, reason)));
-        if trust.certificates.is_empty() {
+        let mut trusted = Trusted::read(trust, |index, reason| problems.push(unusable(trust, index, reason)));
+        trusted.pin(pinned, |index, reason| problems.push(VerifierError::Pinned { index, reason }));
+        if trust.certificates.is_empty() && pinned.is_empty() {
             problems.push(VerifierError::Empty);
         }
         let revocation = Revocation::new(crls, options, &trusted).map_err(|errors| {
@@ -166,11 +88,11 @@ impl ClientVerifier {
             hints: trusted.hints(),
             trusted,
         };
-        for (index, entry) in trust.certificates.iter().enumerate() {
+        for (index, entry) in trust.certificates.iter().chain(pinned).enumerate() {
             let certificate = entry.certificate.clone();
             verifier.descriptions.push(Arc::new(describe(entry.alias.clone(), &certificate)));
             let mut anchor = None;
-            if verifier.trusted.certificates[index].may_anchor() {
+            if verifier.trusted.is_ca(index) {
                 let read = webpki::anchor_from_trusted_cert(&certificate).map(|anchor| anchor.to_owned());
                 anchor = Some(read.map_err(|error| vec![unusable(trust, index, error.to_string())])?);
             }
@@ -248,8 +170,22 @@ impl ClientVerifier {
 
     /// How many CAs issue clients that are accepted.
     pub(crate) fn count_of_cas(&self) -> usize {
-        let cas = self.trusted().filter(|(certificate, _)| certificate.may_anchor());
+        let cas = self.descriptions.iter().enumerate().filter(|(entry, _)| self.trusted.is_ca(*entry));
         cas.map(|(_, anchor)| anchor.sha256).collect::<HashSet<_>>().len()
+    }
+
+    /// What a trusted certificate is trusted as, by its position.
+    pub(crate) fn trust_kind(&self, entry: usize) -> TrustKind {
+        self.trusted.kind(entry)
+    }
+
+    /// Every trusted certificate: the trust store's, then the pinned ones.
+    pub fn trust_entries(&self) -> impl Iterator<Item = TrustEntry> {
+        self.trusted().enumerate().map(|(entry, (certificate, anchor))| {
+            let alias = anchor.alias.as_ref().map(|alias| format!(", alias {alias}")).unwrap_or_default();
+            let name = format!("{} (serial {}{alias})", anchor.subject, hex(certificate.serial()));
+            TrustEntry { name, kind: self.trusted.kind(entry), looks_like_client: certificate.looks_like_client() }
+        })
     }
 
     /// The CA names that a client is told to choose its certificate by; empty when there are too many to send.
@@ -448,15 +384,6 @@ impl Found {
             not_after: not_after.unwrap_or(path.leaf.not_after),
             issuers: path.intermediates.iter().map(|certificate| certificate.der().into()).collect(),
         }
-    }
-}
-
-/// The same anchor, without a copy of its bytes.
-fn borrowed<'a>(anchor: &'a TrustAnchor<'static>) -> TrustAnchor<'a> {
-    TrustAnchor {
-        subject: Der::from(anchor.subject.as_ref()),
-        subject_public_key_info: Der::from(anchor.subject_public_key_info.as_ref()),
-        name_constraints: anchor.name_constraints.as_ref().map(|der| Der::from(der.as_ref())),
     }
 }
 

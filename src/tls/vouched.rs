@@ -6,8 +6,8 @@
 
 use super::certificate::Certificate;
 use super::name;
-use super::path::Trusted;
 use super::signatures::Signatures;
+use super::trusted::Trusted;
 use super::verifier::VerifyError;
 
 /// Most issuers of one name. A CA that changes its key has two or three under its name; more would only make paths

@@ -1,5 +1,7 @@
 //! How webpki is asked, and what its answers come to.
 
+use rustls_pki_types::{Der, TrustAnchor};
+
 use crate::reason::Refusal;
 
 /// The extendedKeyUsage of a path of a TLS client: absent, or with clientAuth or anyExtendedKeyUsage, as the JDK
@@ -63,5 +65,14 @@ pub(crate) fn refusal_of(error: &webpki::Error) -> Refusal {
         }
         // The rest are ways of being badly encoded; webpki may add to them.
         _ => Refusal::Malformed,
+    }
+}
+
+/// The same anchor, without a copy of its bytes.
+pub(crate) fn borrowed<'a>(anchor: &'a TrustAnchor<'static>) -> TrustAnchor<'a> {
+    TrustAnchor {
+        subject: Der::from(anchor.subject.as_ref()),
+        subject_public_key_info: Der::from(anchor.subject_public_key_info.as_ref()),
+        name_constraints: anchor.name_constraints.as_ref().map(|der| Der::from(der.as_ref())),
     }
 }

@@ -108,6 +108,52 @@ fn a_pinned_certificate_is_trusted_by_itself() {
 }
 
 #[test]
+fn a_client_that_is_pinned_issues_nobody_and_one_in_the_trust_store_is_warned_of() {
+    let shop = pki();
+    shop.run(
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout carol.key -out carol.crt \
+              -subj /O=Zoo/CN=carol -days 30",
+    );
+    shop.run(
+        "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout dave.key -out dave.csr \
+              -subj /O=Zoo/CN=dave",
+    );
+    shop.run("openssl x509 -req -in dave.csr -CA carol.crt -CAkey carol.key -set_serial 7 -days 30 -out dave.crt");
+
+    let trusting = shop.zoogate("explain dave.crt --trust-store carol.crt");
+    assert_eq!(trusting.code, 0, "{trusting:?}");
+    assert!(trusting.stdout.contains("trusted are   CN=carol,O=Zoo (serial "), "{trusting:?}");
+    assert!(trusting.stdout.contains("): a CA, which issues clients (tls.trust_store)\n"), "{trusting:?}");
+    assert!(trusting.stderr.starts_with("warning: tls.trust_store: CN=carol,O=Zoo (serial "), "{trusting:?}");
+    assert!(trusting.stderr.contains("put its file into tls.pinned_certificates"), "{trusting:?}");
+
+    let config = CONFIG.replace("UPSTREAM", "127.0.0.1:2181");
+    shop.write("zoogate.yaml", config.replace("identity:", "  pinned_certificates: carol.crt\nidentity:"));
+    let itself = shop.zoogate("explain carol.crt --config zoogate.yaml");
+    assert_eq!((itself.code, itself.stderr.as_str()), (0, ""), "{itself:?}");
+    assert!(itself.stdout.contains("): this client alone (tls.pinned_certificates)\n"), "{itself:?}");
+    assert_eq!(refusal(&shop, "dave.crt --config zoogate.yaml"), "unknown_ca");
+    admitted(&shop.zoogate("explain alice.crt --config zoogate.yaml --output json"));
+
+    let checked = shop.zoogate("check --config zoogate.yaml");
+    assert_eq!((checked.code, checked.stderr.as_str()), (0, ""), "{checked:?}");
+    assert!(checked.stdout.contains("1 trust anchor; 1 pinned certificate; "), "{checked:?}");
+    assert!(checked.stdout.contains("\nCN=Root,O=Zoo (serial "), "{checked:?}");
+    assert!(checked.stdout.contains("\nCN=carol,O=Zoo (serial "), "{checked:?}");
+
+    // In the place of the trust store, and broken.
+    let alone = config.replace("trust_store: { path: root.crt }", "pinned_certificates: [ carol.crt ]");
+    assert_ne!(alone, config);
+    shop.write("zoogate.yaml", &alone);
+    assert_eq!(shop.zoogate("check --config zoogate.yaml").code, 0);
+    assert_eq!(refusal(&shop, "alice.crt --config zoogate.yaml"), "unknown_ca");
+    shop.write("zoogate.yaml", alone.replace("carol.crt", "carol.key"));
+    let broken = shop.zoogate("check --config zoogate.yaml");
+    assert_eq!(broken.code, 78, "{broken:?}");
+    assert!(broken.stderr.contains("tls.pinned_certificates: carol.key: "), "{broken:?}");
+}
+
+#[test]
 fn time_is_what_at_says() {
     let shop = pki();
     let (soon, late) = (in_days(19), in_days(21));

@@ -77,6 +77,33 @@ async fn a_ca_gives_way_to_another_and_only_its_own_clients_notice() {
 }
 
 #[tokio::test]
+async fn a_pinned_certificate_comes_and_goes_with_its_file_and_lets_nobody_else_in() {
+    let upstream = Upstream::answering().await;
+    let setup = Setup::new(&upstream).set("reload.interval", "100ms").set("tls.pinned_certificates", "pinned.pem");
+    let pinned = |who: &Who| who.certificate_pem();
+    std::fs::write(setup.directory.path().join("pinned.pem"), pinned(&PKI.bob)).unwrap();
+    let proxy = Proxy::with(setup).await;
+    assert!(!comes_in(&proxy, &PKI.stranger).await, "not pinned yet");
+
+    proxy.write("pinned.pem", &pinned(&PKI.stranger));
+    let is_pinned = |status: &serde_json::Value, name: &str| {
+        let certificates = status["certificates"].as_array().unwrap().iter();
+        certificates.filter(|it| it["role"] == "pinned_certificate").all(|it| it.to_string().contains(name))
+    };
+    eventually("a reload", async || is_pinned(&proxy.admin.status("").await, "stranger")).await;
+    let stranger = connect(proxy.address, &PKI.stranger).await;
+    let metrics = proxy.admin.metrics().await;
+    let series = |role: &str| metrics.names().filter(|name| name.contains(&format!("role=\"{role}\""))).count();
+    assert_eq!(series("pinned_certificate"), 2, "notAfter and notBefore");
+
+    proxy.write("pinned.pem", &pinned(&PKI.bob));
+    stranger.goodbye().await;
+    assert!(!comes_in(&proxy, &PKI.stranger).await);
+    assert!(comes_in(&proxy, &PKI.bob).await);
+    proxy.finish(&["unknown_ca", "unknown_ca", "no_longer_trusted", "client_closed"]).await;
+}
+
+#[tokio::test]
 async fn a_certificate_that_is_not_valid_yet_comes_in_when_its_time_has_come() {
     let upstream = Upstream::answering().await;
     let proxy = Proxy::start(&upstream).await;

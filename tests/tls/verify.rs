@@ -10,7 +10,7 @@ use zoogate::reason::Refusal;
 use zoogate::store::{TrustStore, TrustedCertificate};
 use zoogate::tls::hex;
 use zoogate::tls::revocation::RevocationOptions;
-use zoogate::tls::verifier::{ClientVerifier, VerifierError};
+use zoogate::tls::verifier::{ClientVerifier, TrustKind, VerifierError};
 
 use crate::pki::{Der, Entity, Openssl, assert_refused, ca, leaf, trust, verifier, verify, verify_at, year};
 
@@ -531,6 +531,75 @@ fn what_is_sent_beside_the_path_is_bounded_and_not_part_of_it() {
             "issuers only: the client sent 4097 bytes of other certificates",
         );
     }
+}
+
+/// `openssl req -x509` makes a CA of each client.
+#[test]
+fn a_pinned_certificate_is_a_client_and_never_an_issuer() {
+    let root = Entity::root("Root");
+    let carol = Entity::self_signed(signing_ca("carol"));
+    let bob = carol.issue(leaf("bob"));
+    let options = RevocationOptions::default();
+    let pinning = |store: &[&Der], crls: Vec<Vec<u8>>| {
+        ClientVerifier::with_pins(&trust(store), &trust(&[&carol.cert]).certificates, crls, options).unwrap()
+    };
+    for store in [&[][..], &[&root.cert]] {
+        let verifier = pinning(store, Vec::new());
+        assert!(verify(&verifier, &[&carol.cert]).unwrap().pinned);
+        for chain in [&[&bob.cert][..], &[&bob.cert, &carol.cert]] {
+            assert_refused(verify(&verifier, chain), Refusal::UnknownCa, "CN=carol");
+        }
+        // Not as an intermediate either, and not under the name of a CA that is trusted.
+        let between = root.issue_for(signing_ca("carol"), KeyPair::from_pem(&carol.key.serialize_pem()).unwrap());
+        assert_eq!(verify(&verifier, &[&bob.cert, &between.cert]).is_ok(), !store.is_empty());
+        assert_refused(verify_at(&verifier, &[&carol.cert], year(2041)), Refusal::Expired, "CN=carol");
+    }
+    // In the trust store the same certificate is a CA.
+    verify(&verifier(&[&carol.cert]), &[&bob.cert]).unwrap();
+
+    // Neither does it speak for CRLs of its name; nor is one of its twin's key trusted.
+    let twin = Entity::self_signed(signing_ca("carol"));
+    assert_refused(verify(&pinning(&[], Vec::new()), &[&twin.cert]), Refusal::UnknownCa, "CN=carol");
+    let junk = trust(&[&Der::from(vec![1, 2, 3])]).certificates;
+    let problems = ClientVerifier::with_pins(&trust(&[&root.cert]), &junk, Vec::new(), options).unwrap_err();
+    assert!(matches!(problems[..], [VerifierError::Pinned { index: 0, .. }]), "{problems:?}");
+}
+
+#[test]
+fn a_pinned_certificate_is_refused_when_its_issuer_revokes_it() {
+    let root = Entity::root("Root");
+    let (alice, bob) = (root.issue(leaf("alice")), root.issue(leaf("bob")));
+    let pins = trust(&[&alice.cert, &bob.cert]).certificates;
+    let other = Entity::root("Other");
+    let crls = vec![root.crl(&[&bob])];
+    let verifier =
+        ClientVerifier::with_pins(&trust(&[&other.cert]), &pins, crls, RevocationOptions::default()).unwrap();
+    verify(&verifier, &[&alice.cert]).unwrap();
+    assert_refused(verify(&verifier, &[&bob.cert]), Refusal::Revoked, "CN=bob");
+}
+
+#[test]
+fn what_a_trusted_certificate_is_trusted_as_is_told_and_a_probable_client_among_cas() {
+    let told = |params: rcgen::CertificateParams| {
+        let entity = Entity::self_signed(params);
+        let verifier = verifier(&[&entity.cert]);
+        let entry = verifier.trust_entries().next().unwrap();
+        (entry.kind, entry.looks_like_client)
+    };
+    assert_eq!(told(ca("Example CA")), (TrustKind::Ca, false));
+    assert_eq!(told(ca("zk-clients")), (TrustKind::Ca, false), "it may only sign certificates and CRLs");
+    assert_eq!(told(signing_ca("Example Root")), (TrustKind::Ca, false), "an old CA without keyUsage");
+    assert_eq!(told(signing_ca("carol")), (TrustKind::Ca, true));
+    let mut purposes = ca("Example CA");
+    purposes.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    assert_eq!(told(purposes), (TrustKind::Ca, true));
+    let mut names = ca("Example CA");
+    names.subject_alt_names = vec![SanType::DnsName("kafka.example.com".try_into().unwrap())];
+    assert_eq!(told(names), (TrustKind::Ca, true));
+    let mut signs = ca("carol");
+    signs.key_usages.push(KeyUsagePurpose::DigitalSignature);
+    assert_eq!(told(signs), (TrustKind::Ca, true));
+    assert_eq!(told(leaf("carol")).0, TrustKind::Client);
 }
 
 #[test]

@@ -80,7 +80,10 @@ pub(super) fn json(verdict: &Verdict) -> String {
     })
 }
 
-pub(super) fn text(verdict: &Verdict, chain: &[CertificateDer<'_>], at: UnixTime) -> String {
+/// Trusted certificates that are listed; trust stores of public CAs have 150.
+const TRUST_LINES: usize = 20;
+
+pub(super) fn text(verdict: &Verdict, (chain, trust): (&[CertificateDer<'_>], &[String]), at: UnixTime) -> String {
     let mapped = mapped(verdict);
     let mut rows = match &verdict.outcome {
         Ok(admission) => admitted(admission, mapped),
@@ -88,6 +91,9 @@ pub(super) fn text(verdict: &Verdict, chain: &[CertificateDer<'_>], at: UnixTime
     };
     let used = verdict.outcome.as_ref().ok().map(|admission| &admission.identity);
     rows.extend(verdict.shadow.as_ref().map(|shadow| ("in the shadow", in_shadow(shadow, used))));
+    rows.extend(labelled("trusted are", trust.iter().take(TRUST_LINES).cloned()));
+    let more = trust.len().saturating_sub(TRUST_LINES);
+    rows.extend((more > 0).then(|| ("", format!("and {more} more"))));
     rows.push(("judged as of", date(unix(at))));
     let lines = rows.into_iter().map(|(label, value)| format!("{label:<14}{}", escaped(&value)));
     lines.collect::<Vec<_>>().join("\n")
@@ -164,7 +170,7 @@ fn until(verified: &VerifiedChain) -> String {
 
 fn anchor(verified: &VerifiedChain) -> String {
     if verified.pinned {
-        return "itself: the trust store holds this very certificate".to_owned();
+        return "itself: this very certificate is trusted, in the trust store or as a pinned certificate".to_owned();
     }
     let alias = verified.anchor.alias.as_ref().map(|alias| format!(" (alias {alias})")).unwrap_or_default();
     format!("{}{alias}", verified.anchor.subject)

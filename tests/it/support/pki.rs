@@ -43,6 +43,14 @@ pub(crate) struct Who {
 }
 
 impl Who {
+    /// The certificate alone.
+    pub(crate) fn certificate_pem(&self) -> String {
+        const END: &str = "-----END CERTIFICATE-----\n";
+        let begin = self.pem.find("-----BEGIN CERTIFICATE").unwrap();
+        let end = self.pem.find(END).unwrap() + END.len();
+        self.pem[begin..end].to_owned()
+    }
+
     pub(crate) fn key(&self) -> PrivateKeyDer<'static> {
         self.key.clone_key()
     }
