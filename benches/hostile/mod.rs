@@ -132,7 +132,7 @@ async fn measure(
         cpus: arguments.cpu.as_deref(),
         role: "",
         workers: None,
-        connections: 8000,
+        connections: attack.limit,
         keys: attack.keys,
     };
     let relay = target.start(&place).await?;
