@@ -64,6 +64,9 @@ pub(crate) struct HostileArguments {
 #[derive(Clone, Copy)]
 pub(crate) struct Outcome {
     attempts: usize,
+    /// CPU time of the gate during the attack, and how much of it its other clients cost.
+    spent: Duration,
+    others: Duration,
     /// CPU time of an ordinary handshake.
     ordinary: Duration,
     /// CPU time of an attempt, in ordinary handshakes.
@@ -160,6 +163,8 @@ async fn measure(
     let logged = fs::metadata(&relay.log)?.len().saturating_sub(logged);
     Ok(Outcome {
         attempts,
+        spent: Duration::from_secs_f64(spent),
+        others: Duration::from_secs_f64(others),
         ordinary: Duration::from_secs_f64(ordinary),
         cost: (spent - others).max(0.0) / attempts.max(1) as f64 / ordinary,
         open: memory.open,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Outcome;
-use crate::common::page::{median, milliseconds};
+use crate::common::page::{median, milliseconds, seconds};
 
 /// All outcomes, by attack and relay, in the order in which they came first.
 #[derive(Default)]
@@ -24,8 +24,9 @@ impl Report {
 /// One attack in a line.
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ordinary = self.ordinary.as_micros();
-        write!(f, "{} attempts, CPU of each ×{:.2} of an ordinary {ordinary} µs; ", self.attempts, self.cost)?;
+        let (ordinary, spent, others) = (self.ordinary.as_micros(), seconds(self.spent), seconds(self.others));
+        write!(f, "{} attempts, CPU of each ×{:.2} of an ordinary {ordinary} µs ", self.attempts, self.cost)?;
+        write!(f, "({spent} in all, {others} for other clients); ")?;
         if let Some(memory) = self.memory {
             write!(f, "{} open, {memory:.1} KiB each", self.open)?;
             if let Some(queued) = self.queued {
