@@ -142,6 +142,8 @@ words! {
         MalformedFrame => "malformed_frame",
         /// The client sent an opcode that no client may send (-10 createSession, 20 deleteContainer).
         ForbiddenOpcode => "forbidden_opcode",
+        /// The client sent a request with the xid -1, which servers use for watch events.
+        ReservedXid => "reserved_xid",
         /// The client sent a digest credential whose user is reserved for injected identities (`x509/…`).
         ReservedUser => "reserved_user",
         /// The client sent a credential of scheme `x509`, and `client_auth.x509` refuses those.

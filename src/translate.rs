@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 
 use crate::credential::{Credential, DigestAlgorithm, IdentitySecrets, USER_PREFIX, decode_user};
-use crate::identity::Identity;
 use crate::identity::name::is_x500_name;
+use crate::identity::{Identity, MAX_IDENTITY};
 use crate::zk::acl::Id;
 
 /// The native scheme of certificates.
@@ -17,6 +17,10 @@ const MASKED: &str = "x";
 /// What goes between `x509/` and the rest of a user where a client has written an id that would else come back as an
 /// identity. No identity's user has it there.
 const ESCAPE: u8 = b'!';
+
+/// The longest id that can be an identity's, in bytes: each byte of a name percent-encoded, and a hash. A longer one is
+/// nobody's, and no time is spent on it.
+const MAX_ID: usize = 3 * MAX_IDENTITY + 256;
 
 /// Which `x509` ids of clients stand for an identity. The server refuses all others, as it knows no such scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +50,19 @@ impl Translator {
         self.secrets.iter().len() > 1
     }
 
+    /// What translating an id may cost, in the units of [`Slice`](crate::zk::acl::Slice): for each secret two hashes,
+    /// and some work on each byte.
+    pub fn cost(&self, id: &Id<'_>) -> u32 {
+        let is_native = *id.scheme == *X509.as_bytes();
+        if !is_native && !digest(id).is_some_and(|id| id.starts_with(USER_PREFIX.as_bytes())) {
+            return 0;
+        }
+        let length = u32::try_from(id.id.len()).unwrap_or(u32::MAX);
+        // One id can't be cut into slices, so none is long: see `MAX_ID`.
+        let secrets = if is_native { 1 } else { self.secrets.iter().len() as u32 };
+        length.min(MAX_ID as u32).saturating_mul(8).saturating_add(1_500).saturating_mul(secrets)
+    }
+
     /// What an id of a client's ACL is to the server; `None` if it is the same.
     pub fn to_server(&self, id: &Id<'_>) -> Option<Id<'static>> {
         if let Some(id) = digest(id) {
@@ -54,7 +71,13 @@ impl Translator {
         if *id.scheme != *X509.as_bytes() {
             return None;
         }
+        if id.id.len() > MAX_ID {
+            return None;
+        }
         let name = decode_java(&id.id)?;
+        if name.len() > MAX_IDENTITY {
+            return None;
+        }
         if self.names == Names::Subjects && !is_x500_name(&name) {
             return None;
         }
@@ -69,6 +92,9 @@ impl Translator {
         if let Some(id) = unescaped(id) {
             return Some(Id::of_bytes(Credential::SCHEME, id));
         }
+        if id.len() > MAX_ID {
+            return None;
+        }
         let (user, hash) = str::from_utf8(id).ok()?.rsplit_once(':')?;
         let identity = decode_user(user)?;
         let ours =
@@ -79,7 +105,8 @@ impl Translator {
 
     /// What an entry of `whoAmI`, which shows users without hashes, is to the client; `None` if it is the same.
     pub fn user_to_client(&self, id: &Id<'_>) -> Option<Id<'static>> {
-        decode_user(str::from_utf8(digest(id)?).ok()?).map(|identity| Id::owned(X509, identity.to_string()))
+        let user = digest(id).filter(|user| user.len() <= MAX_ID)?;
+        decode_user(str::from_utf8(user).ok()?).map(|identity| Id::owned(X509, identity.to_string()))
     }
 }
 

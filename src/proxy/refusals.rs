@@ -112,6 +112,7 @@ fn is_refusal(reason: CloseReason) -> bool {
             Ending::SessionRefused
                 | Ending::AuthFailed
                 | Ending::ForbiddenOpcode
+                | Ending::ReservedXid
                 | Ending::ReservedUser
                 | Ending::ClientAuthRefused
                 | Ending::CertificateExpired
@@ -194,6 +195,7 @@ mod tests {
             Ending::SessionRefused,
             Ending::AuthFailed,
             Ending::ForbiddenOpcode,
+            Ending::ReservedXid,
             Ending::ReservedUser,
             Ending::ClientAuthRefused,
             Ending::CertificateExpired,

@@ -88,6 +88,9 @@ struct Relay<'a, C, U> {
     to_upstream: Pipe,
     to_client: Pipe,
     judge: Judge,
+    /// What was read behind a frame that is still to be rewritten, from the client and from the server: less than a
+    /// chunk.
+    unjudged: [Vec<u8>; 2],
     /// When the injected packets must be answered; `None` once they are.
     answer_by: Option<Pin<Box<Sleep>>>,
     /// The client will send no more.
@@ -120,6 +123,7 @@ where
             to_upstream: Pipe::default(),
             to_client: Pipe::default(),
             judge: Judge::new(terms.bounds, terms.injected, Arc::clone(&terms.metrics)),
+            unjudged: Default::default(),
             answer_by: (terms.injected > 0).then(|| Box::pin(tokio::time::sleep(terms.answer_within))),
             client_done: false,
             upstream_deaf: false,
@@ -169,6 +173,16 @@ where
                 self.upstream_deaf = true;
                 break;
             }
+            if self.judge.request_waits() {
+                let chunk = std::mem::take(&mut self.unjudged[0]);
+                if let Err(ending) = self.judge_requests(cx, &chunk) {
+                    return Poll::Ready(ending);
+                }
+                if self.judge.request_waits() {
+                    return others_first(cx);
+                }
+                continue;
+            }
             // A client that asks without a pause would never come to such a moment.
             let is_held = self.turn.is_some() && !self.waited;
             let room = if is_held { self.judge.request_lacks().min(SCRATCH) } else { SCRATCH };
@@ -180,6 +194,7 @@ where
                 Poll::Ready(read.map(|length| self.take_requests(cx, &buffer[..length])))
             });
             match ready!(taken) {
+                Ok(Ok(())) if self.judge.request_waits() => return others_first(cx),
                 Ok(Ok(())) => {}
                 Ok(Err(ending)) => return Poll::Ready(ending),
                 // TLS that ends without a close_notify: how most ZooKeeper clients hang up.
@@ -192,6 +207,11 @@ where
 
     fn take_requests(&mut self, cx: &mut Context<'_>, chunk: &[u8]) -> Result<(), Ending> {
         self.client_done = chunk.is_empty();
+        self.metrics.count_bytes(Peer::Client, Direction::Received, chunk.len() as u64);
+        self.judge_requests(cx, chunk)
+    }
+
+    fn judge_requests(&mut self, cx: &mut Context<'_>, chunk: &[u8]) -> Result<(), Ending> {
         let (passed, verdict) = match self.judge.requests(chunk, Instant::now()) {
             Ok(passed) => (passed, Ok(())),
             Err(stopped) => (stopped.passed, Err(stopped.ending)),
@@ -199,8 +219,8 @@ where
         let allowed = passed.output();
         self.record.traffic().received += allowed.len() as u64;
         self.record.requested(self.judge.seen);
-        self.metrics.count_bytes(Peer::Client, Direction::Received, chunk.len() as u64);
         self.metrics.count_bytes(Peer::Upstream, Direction::Sent, allowed.len() as u64);
+        self.unjudged[0] = passed.left().to_vec();
         self.upstream_deaf = self.to_upstream.push(cx, self.upstream, [allowed]).is_err();
         verdict
     }
@@ -222,6 +242,16 @@ where
                 }
                 continue;
             }
+            if self.judge.reply_waits() {
+                let chunk = std::mem::take(&mut self.unjudged[1]);
+                if let Err(ending) = self.judge_replies(cx, &chunk) {
+                    return Poll::Ready(ending);
+                }
+                if self.judge.reply_waits() {
+                    return others_first(cx);
+                }
+                continue;
+            }
             if self.upstream_done.is_some() {
                 return Poll::Pending;
             }
@@ -230,6 +260,7 @@ where
                 Poll::Ready(read.map(|length| self.take_replies(cx, &buffer[..length])))
             });
             match ready!(taken) {
+                Ok(Ok(())) if self.judge.reply_waits() => return others_first(cx),
                 Ok(Ok(())) => {}
                 Ok(Err(ending)) => return Poll::Ready(ending),
                 Err(_) => self.upstream_done = Some(Ending::UpstreamReset),
@@ -243,7 +274,12 @@ where
             return Ok(());
         }
         self.metrics.count_bytes(Peer::Upstream, Direction::Received, chunk.len() as u64);
+        self.judge_replies(cx, chunk)
+    }
+
+    fn judge_replies(&mut self, cx: &mut Context<'_>, chunk: &[u8]) -> Result<(), Ending> {
         let passed = self.judge.replies(chunk, Instant::now()).map_err(|stopped| stopped.ending)?;
+        self.unjudged[1] = passed.left().to_vec();
         let length = passed.output().len() as u64;
         self.record.traffic().sent += length;
         self.metrics.count_bytes(Peer::Client, Direction::Sent, length);
@@ -301,6 +337,12 @@ where
     fn client_broke(&self) -> Ending {
         if self.judge.session_closed() { Ending::SessionClosed } else { Ending::ClientReset }
     }
+}
+
+/// There is more to do, and others have their turn first.
+fn others_first(cx: &mut Context<'_>) -> Poll<Ending> {
+    cx.waker().wake_by_ref();
+    Poll::Pending
 }
 
 /// Reads what is there; 0 bytes are the end.

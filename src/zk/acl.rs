@@ -2,10 +2,12 @@
 //! `MultiOperationRecord`). A record that can't be read is left as it is: the receiver says what is wrong with it.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::HashSet;
 
 use super::jute::{Fields, put_buffer};
 use super::opcode::Opcode;
+use super::record::int;
 
 /// Bytes of a frame's length.
 const PREFIX: usize = 4;
@@ -57,161 +59,250 @@ pub fn in_reply(opcode: Opcode) -> bool {
     matches!(opcode, Opcode::GetAcl | Opcode::WhoAmI)
 }
 
-/// A request frame with each id that `rename` answers for replaced; `None` if nothing changes.
-pub fn rewrite_request<'a>(frame: &'a [u8], rename: impl Fn(&Id<'a>) -> Option<Id<'static>>) -> Option<Vec<u8>> {
-    let mut fields = Fields::new(frame.get(PREFIX..)?);
-    let header = fields.bytes(REQUEST_HEADER)?;
-    let opcode = Opcode::from_code(Fields::new(&header[4..]).int()?);
-    let mut rewriter = Rewriter { rename, merge: false, out: header.to_vec(), changed: false };
-    match opcode {
-        Opcode::Multi => rewriter.multi(&mut fields)?,
-        _ => rewriter.operation(opcode, &mut fields)?,
+/// How much work may be done before others have their turn, in units of about a nanosecond.
+#[derive(Debug)]
+pub struct Slice(Cell<u32>);
+
+impl Slice {
+    /// A slice of so many units.
+    pub fn new(units: u32) -> Self {
+        Self(Cell::new(units))
     }
-    rewriter.finish(fields)
+
+    /// Counts work that is done.
+    pub fn spend(&self, units: u32) {
+        self.0.set(self.0.get().saturating_sub(units));
+    }
+
+    /// Whether it is used up.
+    pub fn is_over(&self) -> bool {
+        self.0.get() == 0
+    }
 }
 
-/// A reply frame to `opcode`, as [`rewrite_request`]. With `merge`, renamed entries that become equal become one.
-pub fn rewrite_reply<'a>(
-    frame: &'a [u8],
-    opcode: Opcode,
-    merge: bool,
-    rename: impl Fn(&Id<'a>) -> Option<Id<'static>>,
-) -> Option<Vec<u8>> {
-    let mut fields = Fields::new(frame.get(PREFIX..)?);
-    let header = fields.bytes(REPLY_HEADER)?;
-    let error = Fields::new(&header[12..]).int()?;
-    let mut rewriter = Rewriter { rename, merge, out: header.to_vec(), changed: false };
-    match opcode {
-        Opcode::GetAcl if error == 0 => rewriter.acls(&mut fields)?,
-        Opcode::WhoAmI if error == 0 => rewriter.client_infos(&mut fields)?,
-        _ => return None,
-    }
-    rewriter.finish(fields)
-}
+/// What reading one entry or operation costs beside what its translation does, in the units of [`Slice`].
+const STEP: u32 = 10;
 
-struct Rewriter<F> {
-    rename: F,
-    merge: bool,
+/// A frame that is being rewritten, slice by slice: a frame of 1 MiB has up to 87,000 entries, and a translated one may
+/// cost microseconds. What does not change is not copied until something does.
+#[derive(Debug)]
+pub struct Rewriting {
+    /// The new frame as far as it is made; empty as long as nothing has changed.
     out: Vec<u8>,
-    changed: bool,
+    /// How much of the frame `out` has in its new form.
+    copied: usize,
+    /// How much of the frame is read.
+    at: usize,
+    /// The ACL that is being read.
+    list: Option<List>,
+    /// Whether operations follow one another (`multi`).
+    is_multi: bool,
+    /// Whether renamed entries that become equal become one.
+    merge: bool,
 }
 
-impl<'a, F: Fn(&Id<'a>) -> Option<Id<'static>>> Rewriter<F> {
-    /// The whole frame, if anything changed.
-    fn finish(mut self, rest: Fields<'a>) -> Option<Vec<u8>> {
-        self.out.extend_from_slice(rest.rest());
-        let length = u32::try_from(self.out.len()).ok().filter(|length| i32::try_from(*length).is_ok())?;
-        self.changed.then(|| [&length.to_be_bytes()[..], &self.out].concat())
-    }
+/// A vector of ids, each behind some bytes of something else.
+#[derive(Debug)]
+struct List {
+    /// Entries that are still to be read.
+    left: usize,
+    /// Bytes in front of each id.
+    before: usize,
+    /// Bytes behind the list.
+    tail: usize,
+    /// Where in the frame its count is.
+    count_at: usize,
+    /// Where in the new frame its count is, once one of its entries was renamed.
+    count_out: Option<usize>,
+    kept: u32,
+    renamed: HashSet<Vec<u8>>,
+}
 
-    /// The operations of a multi, each behind a `MultiHeader` {type, done, err}.
-    fn multi(&mut self, fields: &mut Fields<'a>) -> Option<()> {
-        loop {
-            let header = fields.bytes(9)?;
-            self.out.extend_from_slice(header);
-            // What ends it is `done`, whatever the type.
-            if header[4] != 0 {
-                return Some(());
-            }
-            let code = Fields::new(header).int()?;
-            self.operation(Opcode::from_code(code), fields)?;
-        }
-    }
+/// How far a frame is rewritten.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// The slice is over before the frame is.
+    Unfinished,
+    /// The new frame; `None` if nothing changes.
+    Done(Option<Vec<u8>>),
+}
 
-    fn operation(&mut self, opcode: Opcode, fields: &mut Fields<'a>) -> Option<()> {
+impl Rewriting {
+    /// Begins to rewrite a request; `None` if there is nothing to rewrite in it.
+    pub fn of_request(frame: &[u8]) -> Option<Self> {
+        let mut fields = Fields::new(frame.get(PREFIX..)?);
+        let header = fields.bytes(REQUEST_HEADER)?;
+        let opcode = Opcode::from_code(Fields::new(&header[4..]).int()?);
+        let mut rewriting = Self::at(PREFIX + REQUEST_HEADER, false);
         match opcode {
-            Opcode::Create | Opcode::Create2 | Opcode::CreateContainer => {
-                self.copy_buffers(fields, 2)?;
-                self.acls(fields)?;
-                self.copy(fields, 4)
-            }
-            Opcode::CreateTtl => {
-                self.copy_buffers(fields, 2)?;
-                self.acls(fields)?;
-                self.copy(fields, 12)
-            }
-            Opcode::SetAcl => {
-                self.copy_buffers(fields, 1)?;
-                self.acls(fields)?;
-                self.copy(fields, 4)
-            }
-            Opcode::Delete | Opcode::Check => {
-                self.copy_buffers(fields, 1)?;
-                self.copy(fields, 4)
-            }
-            Opcode::SetData => {
-                self.copy_buffers(fields, 2)?;
-                self.copy(fields, 4)
-            }
-            // No server takes any other in a multi, so none behind it is executed either.
-            _ => None,
+            Opcode::Multi => rewriting.is_multi = true,
+            _ => rewriting.operation(opcode, frame)?,
+        }
+        Some(rewriting)
+    }
+
+    /// Begins to rewrite a reply to `opcode`, likewise. With `merge`, renamed entries that become equal become one.
+    pub fn of_reply(frame: &[u8], opcode: Opcode, merge: bool) -> Option<Self> {
+        let mut fields = Fields::new(frame.get(PREFIX..)?);
+        let header = fields.bytes(REPLY_HEADER)?;
+        let error = Fields::new(&header[12..]).int()?;
+        let mut rewriting = Self::at(PREFIX + REPLY_HEADER, merge);
+        let (before, shortest) = match opcode {
+            Opcode::GetAcl if error == 0 => (4, SHORTEST_ACL),
+            Opcode::WhoAmI if error == 0 => (0, SHORTEST_CLIENT_INFO),
+            _ => return None,
+        };
+        rewriting.open(frame, fields, List { before, ..List::behind(0) }, shortest)?;
+        Some(rewriting)
+    }
+
+    fn at(at: usize, merge: bool) -> Self {
+        Self { out: Vec::new(), copied: 0, at, list: None, is_multi: false, merge }
+    }
+
+    /// Goes on until the slice is over: replaces each id that `rename` answers for. The frame is the same each time.
+    pub fn run(
+        &mut self,
+        frame: &[u8],
+        slice: &Slice,
+        mut rename: impl FnMut(&Id<'_>) -> Option<Id<'static>>,
+    ) -> Progress {
+        match self.advance(frame, slice, &mut rename) {
+            Some(false) => Progress::Unfinished,
+            Some(true) => Progress::Done(self.finish(frame)),
+            None => Progress::Done(None),
         }
     }
 
-    fn acls(&mut self, fields: &mut Fields<'a>) -> Option<()> {
-        let null = fields.rest().starts_with(&[0xff; 4]);
-        let count = fields.count(SHORTEST_ACL)?;
-        if null {
-            self.out.extend_from_slice(&[0xff; 4]);
-            return Some(());
-        }
-        self.entries(fields, count, 4)
-    }
-
-    /// What `whoAmI` answers: a vector of {scheme, user}.
-    fn client_infos(&mut self, fields: &mut Fields<'a>) -> Option<()> {
-        let count = fields.count(SHORTEST_CLIENT_INFO)?;
-        self.entries(fields, count, 0)
-    }
-
-    /// So many ids, each behind so many bytes of something else.
-    fn entries(&mut self, fields: &mut Fields<'a>, count: usize, before: usize) -> Option<()> {
-        let at = self.out.len();
-        self.out.extend_from_slice(&[0; PREFIX]);
-        let (mut kept, mut renamed) = (0_u32, HashSet::new());
-        for _ in 0..count {
-            let from = fields.rest();
-            let other = fields.bytes(before)?;
-            match self.renamed(fields)? {
-                None => self.out.extend_from_slice(&from[..from.len() - fields.rest().len()]),
-                Some(id) => {
-                    let entry = [other, &id].concat();
-                    if self.merge && renamed.contains(&entry) {
-                        continue;
-                    }
-                    self.out.extend_from_slice(&entry);
-                    renamed.insert(entry);
+    /// Whether the end is reached; `None` if the frame is not what it should be.
+    fn advance(
+        &mut self,
+        frame: &[u8],
+        slice: &Slice,
+        rename: &mut impl FnMut(&Id<'_>) -> Option<Id<'static>>,
+    ) -> Option<bool> {
+        loop {
+            if let Some(mut list) = self.list.take() {
+                while list.left > 0 && !slice.is_over() {
+                    slice.spend(STEP);
+                    self.entry(frame, &mut list, rename)?;
                 }
+                if list.left > 0 {
+                    self.list = Some(list);
+                    return Some(false);
+                }
+                if let Some(at) = list.count_out {
+                    self.out[at..at + 4].copy_from_slice(&list.kept.to_be_bytes());
+                }
+                self.skip(frame, list.tail)?;
             }
-            kept += 1;
+            if !self.is_multi {
+                return Some(true);
+            }
+            if slice.is_over() {
+                return Some(false);
+            }
+            slice.spend(STEP);
+            // A `MultiHeader` {type, done, err}. What ends it is `done`, whatever the type.
+            let header = frame.get(self.at..self.at + 9)?;
+            self.at += 9;
+            if header[4] != 0 {
+                return Some(true);
+            }
+            self.operation(Opcode::from_code(int(header, 0)), frame)?;
         }
-        self.out[at..at + PREFIX].copy_from_slice(&kept.to_be_bytes());
-        Some(())
     }
 
-    /// Takes an id; what is written in its place if it must be renamed.
-    fn renamed(&mut self, fields: &mut Fields<'a>) -> Option<Option<Vec<u8>>> {
-        let (Some(scheme), Some(id)) = (fields.buffer()?, fields.buffer()?) else { return Some(None) };
-        let Some(renamed) = (self.rename)(&Id::new(scheme, id)) else { return Some(None) };
-        self.changed = true;
-        let mut written = Vec::new();
-        put_buffer(&mut written, &renamed.scheme);
-        put_buffer(&mut written, &renamed.id);
-        Some(Some(written))
+    /// The whole frame, if anything changed.
+    fn finish(&mut self, frame: &[u8]) -> Option<Vec<u8>> {
+        if self.out.is_empty() {
+            return None;
+        }
+        self.copy_to(frame, frame.len());
+        let length = u32::try_from(self.out.len() - PREFIX).ok().filter(|length| i32::try_from(*length).is_ok())?;
+        self.out[..PREFIX].copy_from_slice(&length.to_be_bytes());
+        Some(std::mem::take(&mut self.out))
     }
 
-    fn copy(&mut self, fields: &mut Fields<'a>, count: usize) -> Option<()> {
-        self.out.extend_from_slice(fields.bytes(count)?);
-        Some(())
-    }
-
-    fn copy_buffers(&mut self, fields: &mut Fields<'a>, count: usize) -> Option<()> {
-        let from = fields.rest();
-        for _ in 0..count {
+    fn operation(&mut self, opcode: Opcode, frame: &[u8]) -> Option<()> {
+        let mut fields = Fields::new(&frame[self.at..]);
+        let (buffers, tail, has_acl) = match opcode {
+            Opcode::Create | Opcode::Create2 | Opcode::CreateContainer => (2, 4, true),
+            Opcode::CreateTtl => (2, 12, true),
+            Opcode::SetAcl => (1, 4, true),
+            Opcode::Delete | Opcode::Check => (1, 4, false),
+            Opcode::SetData => (2, 4, false),
+            // No server takes any other in a multi, so none behind it is executed either.
+            _ => return None,
+        };
+        for _ in 0..buffers {
             fields.buffer()?;
         }
-        self.out.extend_from_slice(&from[..from.len() - fields.rest().len()]);
+        if has_acl {
+            return self.open(frame, fields, List::behind(tail), SHORTEST_ACL);
+        }
+        self.at = frame.len() - fields.rest().len();
+        self.skip(frame, tail)
+    }
+
+    /// Begins a list where the fields are. Null has no entries.
+    fn open(&mut self, frame: &[u8], mut fields: Fields<'_>, list: List, shortest: usize) -> Option<()> {
+        let count_at = frame.len() - fields.rest().len();
+        let left = fields.count(shortest)?;
+        self.at = frame.len() - fields.rest().len();
+        self.list = Some(List { left, count_at, ..list });
         Some(())
+    }
+
+    fn entry(
+        &mut self,
+        frame: &[u8],
+        list: &mut List,
+        rename: &mut impl FnMut(&Id<'_>) -> Option<Id<'static>>,
+    ) -> Option<()> {
+        let begin = self.at;
+        let mut fields = Fields::new(&frame[begin..]);
+        let other = fields.bytes(list.before)?;
+        let (scheme, id) = (fields.buffer()?, fields.buffer()?);
+        let end = frame.len() - fields.rest().len();
+        self.at = end;
+        list.left -= 1;
+        list.kept += 1;
+        let Some(renamed) = scheme.zip(id).and_then(|(scheme, id)| rename(&Id::new(scheme, id))) else {
+            return Some(());
+        };
+        if list.count_out.is_none() {
+            self.copy_to(frame, list.count_at);
+            list.count_out = Some(self.out.len());
+        }
+        self.copy_to(frame, begin);
+        self.copied = end;
+        let written = self.out.len();
+        self.out.extend_from_slice(other);
+        put_buffer(&mut self.out, &renamed.scheme);
+        put_buffer(&mut self.out, &renamed.id);
+        if self.merge && !list.renamed.insert(self.out[written..].to_vec()) {
+            self.out.truncate(written);
+            list.kept -= 1;
+        }
+        Some(())
+    }
+
+    fn copy_to(&mut self, frame: &[u8], end: usize) {
+        self.out.extend_from_slice(&frame[self.copied..end]);
+        self.copied = end;
+    }
+
+    fn skip(&mut self, frame: &[u8], count: usize) -> Option<()> {
+        self.at += count;
+        (self.at <= frame.len()).then_some(())
+    }
+}
+
+impl List {
+    /// A list that is still to be found, with so many bytes behind it; its entries are `ACL`s.
+    fn behind(tail: usize) -> Self {
+        Self { left: 0, before: 4, tail, count_at: 0, count_out: None, kept: 0, renamed: HashSet::new() }
     }
 }
 
@@ -250,6 +341,30 @@ mod tests {
 
     fn reply(error: i32, body: &[u8]) -> Vec<u8> {
         frame(&[&[0; 12][..], &error.to_be_bytes()].concat(), body)
+    }
+
+    type Rename = fn(&Id<'_>) -> Option<Id<'static>>;
+
+    /// The same in one slice and in slices of one entry each.
+    fn rewritten(begun: impl Fn() -> Option<Rewriting>, frame: &[u8], rename: Rename) -> Option<Vec<u8>> {
+        let Progress::Done(at_once) = begun()?.run(frame, &Slice::new(u32::MAX), rename) else { panic!("unfinished") };
+        let mut bit_by_bit = begun()?;
+        let in_bits = loop {
+            match bit_by_bit.run(frame, &Slice::new(1), rename) {
+                Progress::Unfinished => {}
+                Progress::Done(rewritten) => break rewritten,
+            }
+        };
+        assert_eq!(in_bits, at_once);
+        at_once
+    }
+
+    fn rewrite_request(frame: &[u8], rename: Rename) -> Option<Vec<u8>> {
+        rewritten(|| Rewriting::of_request(frame), frame, rename)
+    }
+
+    fn rewrite_reply(frame: &[u8], opcode: Opcode, merge: bool, rename: Rename) -> Option<Vec<u8>> {
+        rewritten(|| Rewriting::of_reply(frame, opcode, merge), frame, rename)
     }
 
     /// Renames `x509:NAME` to a much longer digest, and nothing else.
@@ -397,6 +512,46 @@ mod tests {
         );
         let rewritten = rewrite_reply(&reply(0, &infos(&before)), Opcode::WhoAmI, true, rename);
         assert_eq!(rewritten, Some(reply(0, &infos(&after))));
+    }
+
+    /// Slices, and entries that were looked at in the one that had most.
+    fn slices(frame: &[u8], mut rewriting: Rewriting, units: u32) -> (usize, usize) {
+        let (mut slices, mut most) = (0, 0);
+        loop {
+            let (slice, mut looked_at) = (Slice::new(units), 0);
+            let progress = rewriting.run(frame, &slice, |id| {
+                looked_at += 1;
+                slice.spend(90);
+                rename(id)
+            });
+            (slices, most) = (slices + 1, most.max(looked_at));
+            if progress != Progress::Unfinished {
+                return (slices, most);
+            }
+        }
+    }
+
+    #[test]
+    fn no_slice_does_more_than_it_has_units_for() {
+        let names: Vec<_> = (0..5_000).map(|n| format!("CN={n}")).collect();
+        let ids: Vec<_> = names.iter().map(|name| ("x509", &**name)).collect();
+        let frame = request(7, &[buffer(b"/p"), acls(&ids), vec![0; 4]].concat());
+        assert_eq!(slices(&frame, Rewriting::of_request(&frame).unwrap(), 10_000), (50, 100));
+        let frame = reply(0, &[acls(&ids), vec![7; 68]].concat());
+        assert_eq!(slices(&frame, Rewriting::of_reply(&frame, Opcode::GetAcl, true).unwrap(), 10_000), (50, 100));
+        // Operations count, too, whether or not they have an ACL.
+        let delete = [&2_i32.to_be_bytes()[..], &[0], &[0xff; 4], &buffer(b"/p"), &[0; 4]].concat();
+        let frame = request(14, &[delete.repeat(5_000), end_of_multi()].concat());
+        assert_eq!(slices(&frame, Rewriting::of_request(&frame).unwrap(), 10_000).0, 6);
+    }
+
+    #[test]
+    fn what_does_not_change_is_not_copied() {
+        let ids = vec![("world", "anyone"); 1000];
+        let frame = request(7, &[buffer(b"/p"), acls(&ids), vec![0; 4]].concat());
+        let mut rewriting = Rewriting::of_request(&frame).unwrap();
+        assert_eq!(rewriting.run(&frame, &Slice::new(u32::MAX), rename), Progress::Done(None));
+        assert_eq!(rewriting.out.capacity(), 0);
     }
 
     proptest! {

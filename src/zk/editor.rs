@@ -113,6 +113,11 @@ impl<'a> Passage<'a> {
         }
     }
 
+    /// What is left of the chunk.
+    pub fn left(&self) -> &'a [u8] {
+        &self.chunk[self.at..]
+    }
+
     fn rest(&self) -> usize {
         self.chunk.len() - self.at
     }
@@ -200,6 +205,11 @@ impl<const HEAD: usize> Editor<HEAD> {
         self.waits = if fate == Fate::Hold && self.body == 0 { Step::Frame } else { Step::Chunk };
     }
 
+    /// The held frame that [`Step::Frame`] speaks of, whole, its length included; empty otherwise.
+    pub fn held(&self) -> &[u8] {
+        if self.waits == Step::Frame { &self.held } else { &[] }
+    }
+
     /// The held frame, whole, its length included. What goes on in its place is the caller's to
     /// [add](Passage::add_frame).
     pub fn take(&mut self) -> Vec<u8> {
@@ -218,8 +228,21 @@ impl<const HEAD: usize> Editor<HEAD> {
         }
     }
 
+    /// Makes room for so many more bytes of the held frame: twice what there is, so that bytes move a few times at
+    /// most, but no more than the frame has.
+    fn make_room(&mut self, count: usize) {
+        let (length, room) = (self.held.len(), self.held.capacity());
+        if length + count > room {
+            let wanted = (2 * room).clamp(length + count, length + self.body);
+            self.held.reserve_exact(wanted - length);
+        }
+    }
+
     fn take_body(&mut self, passage: &mut Passage<'_>) {
         let taken = passage.take(self.body.min(passage.rest()));
+        if self.fate == Fate::Hold {
+            self.make_room(taken.len());
+        }
         self.body -= taken.len();
         match self.fate {
             Fate::Pass => passage.pass(taken),
@@ -366,6 +389,27 @@ mod tests {
         }
         assert_eq!(passage.output(), chunk);
         assert!(passage.copy.is_none());
+    }
+
+    #[test]
+    fn a_held_frame_takes_the_memory_that_it_has_bytes_and_moves_them_seldom() {
+        let frame = frame(&[2; 100_000]);
+        let (mut editor, mut rooms) = (Editor::<12>::new(), Vec::new());
+        for chunk in frame.chunks(100) {
+            let mut passage = Passage::new(chunk);
+            loop {
+                match editor.advance(&mut passage) {
+                    Step::Chunk | Step::Frame => break,
+                    Step::Length => editor.accept(editor.length() as usize),
+                    Step::Head => editor.decide(fate(editor.head().0), &mut passage),
+                }
+            }
+            rooms.push(editor.held.capacity());
+        }
+        assert_eq!(editor.held(), frame);
+        rooms.dedup();
+        assert_eq!(rooms.last(), Some(&frame.len()));
+        assert!(rooms.len() < 15, "{rooms:?}");
     }
 
     #[test]

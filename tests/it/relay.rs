@@ -148,6 +148,13 @@ async fn opcodes_between_servers_are_refused() {
 }
 
 #[tokio::test]
+async fn requests_with_the_xid_of_watch_events_are_refused() {
+    for opcode in [op::GET_DATA, op::PING, op::AUTH] {
+        is_refused(wire::request(-1, opcode, b""), |setup| setup, "reserved_xid").await;
+    }
+}
+
+#[tokio::test]
 async fn credentials_of_reserved_users_are_refused() {
     is_refused(wire::auth(-4, "digest", "x509/CN=bob:guess"), |setup| setup, "reserved_user").await;
 }

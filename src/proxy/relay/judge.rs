@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::outstanding::{Edit, Outstanding, Request};
+use super::outstanding::{Edit, Local, Outstanding, Request};
 use crate::credential::USER_PREFIX;
 use crate::metrics::Metrics;
 use crate::reason::Ending;
 use crate::translate::Translator;
-use crate::zk::acl;
+use crate::zk::acl::{self, Progress, Rewriting, Slice};
 use crate::zk::dynamic_config::{Advertise, CONFIG_PATH};
 use crate::zk::editor::{Editor, Fate, Head, Passage, Step};
 use crate::zk::opcode::Opcode;
@@ -23,19 +23,28 @@ const REPLY_HEAD: usize = 4 + 16;
 /// The shortest request: a header of xid and type.
 const REQUEST_HEADER: usize = 8;
 
-/// The xid of a watch notification.
+/// The xid of a watch notification, which no request may have. Clients use -2 (ping), -4 (auth), -8 (setWatches), 0 and
+/// positive ones; the counter of an old Java client goes on with the lowest when it overflows.
 const NOTIFICATION: i32 = -1;
 
-/// The xid of the first injected packet; those of the others follow downwards. Nobody else's: clients use -1,
-/// -2, -4, -8 and, in Go, any positive one.
+/// The xid of the first injected packet; those of the others follow downwards. No client is known to use them. One that
+/// does gets its replies: those to injected packets come first.
 const FIRST_INJECTED_XID: i32 = -0x7a6f_6f67;
 
 const DIGEST: &[u8] = b"digest";
 const X509: &[u8] = b"x509";
 
-/// The longest reply that is held to be rewritten, in bytes; longer ones pass as they are. Only an administrator
-/// who raised `jute.maxbuffer` can make them.
-const LONGEST_HELD: usize = 16 << 20;
+/// How many times `limits.frame` a reply may have to be held and rewritten; longer ones pass as they are. Translation
+/// makes no request of a client so much longer (names of one byte with SHA-512: 7 times), so what comes back of one is
+/// never as long.
+const LONGEST_HELD: usize = 8;
+
+/// The longest configuration of an ensemble that is rewritten, in bytes. One of 255 servers, which are all that there
+/// can be, with several addresses each has less.
+const LONGEST_CONFIG: usize = 128 * 1024;
+
+/// How much is rewritten for one connection before others have their turn: half a millisecond or so.
+const SLICE: u32 = 500_000;
 
 /// What clients may do, and what is changed on the way.
 #[derive(Clone, Debug)]
@@ -79,6 +88,9 @@ pub(super) struct Judge {
     close_session: CloseSession,
     /// The opcode of the request whose reply is being held, and what to do with the reply.
     held: Option<(Opcode, Edit)>,
+    /// How far the held request and the held reply are rewritten.
+    request_rewriting: Option<Box<Rewriting>>,
+    reply_rewriting: Option<Box<Rewriting>>,
     /// Whether the client was told that its credential is refused.
     refused: bool,
     metrics: Arc<Metrics>,
@@ -119,26 +131,30 @@ impl Judge {
             injected: Injected { left: injected, next: FIRST_INJECTED_XID, since: Instant::now() },
             close_session: CloseSession::No,
             held: None,
+            request_rewriting: None,
+            reply_rewriting: None,
             refused: false,
             metrics,
             seen: 0,
         }
     }
 
-    /// Judges what a client sends; what comes out is for ZooKeeper.
+    /// Judges what a client sends; what comes out is for ZooKeeper. Comes back before the end of the chunk if there is
+    /// too much to rewrite for one turn: see [`Judge::request_waits`].
     ///
     /// # Errors
     /// The ending of the connection, with what may still be passed on. What was passed of the offending frame
     /// is not the whole of it, so ZooKeeper does not act on it.
     pub(super) fn requests<'a>(&mut self, chunk: &'a [u8], now: Instant) -> Result<Passage<'a>, Stopped<'a>> {
-        let mut passed = Passage::new(chunk);
+        let (mut passed, slice) = (Passage::new(chunk), Slice::new(SLICE));
         loop {
             let verdict = match self.requests.advance(&mut passed) {
                 Step::Chunk => return Ok(passed),
                 Step::Length => self.request_length().map(|size| self.requests.accept(size)),
                 Step::Head => self.request(now).map(|fate| self.requests.decide(fate, &mut passed)),
                 Step::Frame => {
-                    passed.add_frame(&self.rewrite_request());
+                    let Some(frame) = self.rewrite_request(&slice) else { return Ok(passed) };
+                    passed.add_frame(&frame);
                     Ok(())
                 }
             };
@@ -148,10 +164,26 @@ impl Judge {
         }
     }
 
-    fn rewrite_request(&mut self) -> Vec<u8> {
+    /// The request in place of the held one, unless the slice is over before it is made.
+    fn rewrite_request(&mut self, slice: &Slice) -> Option<Vec<u8>> {
+        let Some(translator) = &self.bounds.translate else { return Some(self.requests.take()) };
+        let held = self.requests.held();
+        if self.request_rewriting.is_none() {
+            self.request_rewriting = Rewriting::of_request(held).map(Box::new);
+        }
+        let rename = |id: &acl::Id<'_>| {
+            slice.spend(translator.cost(id));
+            translator.to_server(id)
+        };
+        let rewritten = run(&mut self.request_rewriting, held, slice, rename)?;
         let frame = self.requests.take();
-        let translated = self.bounds.translate.as_ref();
-        translated.and_then(|translator| acl::rewrite_request(&frame, |id| translator.to_server(id))).unwrap_or(frame)
+        Some(rewritten.unwrap_or(frame))
+    }
+
+    /// Whether a request is still to be rewritten: more of the client can't be judged, and what is [left](Passage::left)
+    /// of the chunk must come again.
+    pub(super) fn request_waits(&self) -> bool {
+        !self.requests.held().is_empty()
     }
 
     fn request_length(&self) -> Result<usize, Ending> {
@@ -167,6 +199,10 @@ impl Judge {
         // A frame of 8 bytes or more has both.
         let (xid, code) = (head.int(4).unwrap_or_default(), head.int(8).unwrap_or_default());
         let opcode = Opcode::from_code(code);
+        // Its reply would be taken for a watch event, here and by the client, and it would stay outstanding for ever.
+        if xid == NOTIFICATION {
+            return Err(Ending::ReservedXid);
+        }
         if opcode.is_server_internal() {
             return Err(Ending::ForbiddenOpcode);
         }
@@ -188,12 +224,12 @@ impl Judge {
         Ok(if translated { Fate::Hold } else { Fate::Pass })
     }
 
-    /// The error of the reply, if the request is answered in the server's place.
-    fn answers_itself(&self, opcode: Opcode, head: Head<'_>) -> Option<i32> {
+    /// What the reply says, if the request is answered in the server's place.
+    fn answers_itself(&self, opcode: Opcode, head: Head<'_>) -> Option<Local> {
         let answer = match self.bounds.x509_auth {
             X509Auth::Pass => None,
-            X509Auth::Answer => Some(0),
-            X509Auth::Refuse => Some(AUTH_FAILED),
+            X509Auth::Answer => Some(Local::Granted),
+            X509Auth::Refuse => Some(Local::Refused),
         };
         answer.filter(|_| opcode == Opcode::Auth && credential(head, X509).is_some())
     }
@@ -211,13 +247,14 @@ impl Judge {
         (config && self.bounds.advertise.is_some()).then_some(Edit::Config)
     }
 
-    /// Judges what the server sends; what comes out is for the client.
+    /// Judges what the server sends; what comes out is for the client. Comes back before the end of the chunk as
+    /// [`Judge::requests`] does.
     ///
     /// # Errors
     /// `auth_failed` if an injected packet was refused, `upstream_malformed` if this isn't a server's stream;
     /// with what may still be passed on.
     pub(super) fn replies<'a>(&mut self, chunk: &'a [u8], now: Instant) -> Result<Passage<'a>, Stopped<'a>> {
-        let mut passed = Passage::new(chunk);
+        let (mut passed, slice) = (Passage::new(chunk), Slice::new(SLICE));
         loop {
             let verdict = match self.replies.advance(&mut passed) {
                 Step::Chunk => return Ok(passed),
@@ -229,7 +266,8 @@ impl Judge {
                     self.reply(now).map(|fate| self.replies.decide(fate, &mut passed))
                 }
                 Step::Frame => {
-                    passed.add_frame(&self.rewrite_reply());
+                    let Some(frame) = self.rewrite_reply(&slice) else { return Ok(passed) };
+                    passed.add_frame(&frame);
                     Ok(())
                 }
             };
@@ -255,24 +293,39 @@ impl Judge {
             self.close_session = CloseSession::Answered;
         }
         let length = usize::try_from(self.replies.length()).unwrap_or(usize::MAX);
-        self.held = request.edit.filter(|_| length <= LONGEST_HELD).map(|edit| (request.opcode, edit));
+        let longest = |edit| match edit {
+            Edit::Ids => self.bounds.frame.saturating_mul(LONGEST_HELD),
+            Edit::Config => LONGEST_CONFIG,
+        };
+        self.held = request.edit.filter(|edit| length <= longest(*edit)).map(|edit| (request.opcode, edit));
         Ok(if self.held.is_some() { Fate::Hold } else { Fate::Pass })
     }
 
-    fn rewrite_reply(&mut self) -> Vec<u8> {
-        let frame = self.replies.take();
-        let bounds = &self.bounds;
-        let rewritten = match (self.held.take(), &bounds.translate, &bounds.advertise) {
-            (Some((Opcode::WhoAmI, Edit::Ids)), Some(translator), _) => {
-                acl::rewrite_reply(&frame, Opcode::WhoAmI, translator.merges(), |id| translator.user_to_client(id))
-            }
+    /// The reply in place of the held one, unless the slice is over before it is made.
+    fn rewrite_reply(&mut self, slice: &Slice) -> Option<Vec<u8>> {
+        let (held, bounds) = (self.replies.held(), &self.bounds);
+        let rewritten = match (self.held, &bounds.translate, &bounds.advertise) {
             (Some((opcode, Edit::Ids)), Some(translator), _) => {
-                acl::rewrite_reply(&frame, opcode, translator.merges(), |id| translator.to_client(id))
+                if self.reply_rewriting.is_none() {
+                    self.reply_rewriting = Rewriting::of_reply(held, opcode, translator.merges()).map(Box::new);
+                }
+                let rename = |id: &acl::Id<'_>| {
+                    slice.spend(translator.cost(id));
+                    if opcode == Opcode::WhoAmI { translator.user_to_client(id) } else { translator.to_client(id) }
+                };
+                run(&mut self.reply_rewriting, held, slice, rename)?
             }
-            (Some((_, Edit::Config)), _, Some(advertise)) => advertise.rewrite_reply(&frame),
+            (Some((_, Edit::Config)), _, Some(advertise)) => advertise.rewrite_reply(held),
             _ => None,
         };
-        rewritten.unwrap_or(frame)
+        self.held = None;
+        let frame = self.replies.take();
+        Some(rewritten.unwrap_or(frame))
+    }
+
+    /// Whether a reply is still to be rewritten, as [`Judge::request_waits`].
+    pub(super) fn reply_waits(&self) -> bool {
+        !self.replies.held().is_empty()
     }
 
     /// Replies in the server's place whose turn has come.
@@ -286,9 +339,9 @@ impl Judge {
 
     /// Between two frames of the server, adds replies in its place.
     fn add_local(&mut self, passed: &mut Passage<'_>) {
-        while let Some((xid, error)) = self.outstanding.next_local().filter(|_| !self.refused) {
-            passed.add_frame(&auth_reply(xid, error));
-            self.refused = error != 0;
+        while let Some((xid, local)) = self.outstanding.next_local().filter(|_| !self.refused) {
+            self.refused = local == Local::Refused;
+            passed.add_frame(&auth_reply(xid, if self.refused { AUTH_FAILED } else { 0 }));
         }
     }
 
@@ -337,6 +390,25 @@ impl Judge {
     /// Whether the server has confirmed the end of the session.
     pub(super) fn session_closed(&self) -> bool {
         self.close_session == CloseSession::Answered && self.replies.between_frames()
+    }
+}
+
+/// Goes on with rewriting a frame. `None` if the slice is over; else it is done, and what it says is whether anything
+/// changes.
+#[allow(clippy::option_option, reason = "the outer one is for `?`")]
+fn run(
+    rewriting: &mut Option<Box<Rewriting>>,
+    frame: &[u8],
+    slice: &Slice,
+    rename: impl FnMut(&acl::Id<'_>) -> Option<acl::Id<'static>>,
+) -> Option<Option<Vec<u8>>> {
+    let Some(begun) = rewriting else { return Some(None) };
+    match begun.run(frame, slice, rename) {
+        Progress::Unfinished => None,
+        Progress::Done(rewritten) => {
+            *rewriting = None;
+            Some(rewritten)
+        }
     }
 }
 
@@ -419,6 +491,20 @@ mod tests {
             let good = request(1, 4, b"/a");
             let bytes = [good.clone(), request(2, code, &[0; 4])].concat();
             assert_eq!(ask(&mut judge(0), &bytes), (good, Some(Ending::ForbiddenOpcode)));
+        }
+    }
+
+    #[test]
+    fn the_xid_of_watch_events_is_refused_whatever_is_asked_and_no_other() {
+        let good = request(1, 4, b"/a");
+        for code in [4, 11, 100, 101, 102, -11, 4711] {
+            let bytes = [good.clone(), request(-1, code, &[0; 4])].concat();
+            assert_eq!(ask(&mut judge(0), &bytes), (good.clone(), Some(Ending::ReservedXid)), "{code}");
+            // Ping, auth, setWatches; ClickHouse's probe and its closeSession; an overflown counter; an injected packet's.
+            for xid in [-2, -4, -8, 0, i32::MAX, i32::MIN, FIRST_INJECTED_XID] {
+                let bytes = request(xid, code, &[0; 4]);
+                assert_eq!(ask(&mut judge(1), &bytes), (bytes, None), "{code} {xid}");
+            }
         }
     }
 
@@ -610,6 +696,74 @@ mod tests {
         }
     }
 
+    /// What passes, in turns of one slice each, and how many turns that takes. What a turn leaves comes again.
+    fn in_turns<'a>(bytes: &'a [u8], mut turn: impl FnMut(&'a [u8]) -> (Passage<'a>, bool)) -> (Vec<u8>, usize) {
+        let (mut out, mut left, mut turns) = (Vec::new(), bytes, 0);
+        loop {
+            let (passed, waits) = turn(left);
+            out.extend_from_slice(passed.output());
+            (left, turns) = (passed.left(), turns + 1);
+            if !waits {
+                assert_eq!(left, b"");
+                return (out, turns);
+            }
+        }
+    }
+
+    #[test]
+    fn acls_of_thousands_of_names_take_many_turns_and_lose_nothing() {
+        const NAMES: usize = 5_000;
+        let (mut judge, translator) = translating(b"a-secret-of-thirty-two-bytes-or-more");
+        judge.bounds.frame = 1 << 20;
+        let names: Vec<_> = (0..NAMES).map(|n| format!("CN={n}")).collect();
+        let stored: Vec<_> = names
+            .iter()
+            .map(|name| translator.to_server(&acl::Id::new(b"x509", name.as_bytes())).unwrap())
+            .map(|id| String::from_utf8(id.id.into_owned()).unwrap())
+            .collect();
+        let list = |scheme, ids: &[String]| -> Vec<u8> {
+            let entries = ids.iter().flat_map(|id| acl(scheme, id)[4..].to_vec());
+            (ids.len() as u32).to_be_bytes().into_iter().chain(entries).collect()
+        };
+        let set_acl = |acl: &[u8]| request(1, 7, &[&2_u32.to_be_bytes()[..], b"/a", acl, &[0; 4]].concat());
+        let behind = [request(2, 6, b"/a"), request(3, 4, b"/b")].concat();
+        let bytes = [set_acl(&list("x509", &names)), behind.clone()].concat();
+        let (sent, turns) = in_turns(&bytes, |chunk| {
+            let Ok(passed) = judge.requests(chunk, Instant::now()) else { panic!("stopped") };
+            (passed, judge.request_waits())
+        });
+        assert_eq!(sent, [set_acl(&list("digest", &stored)), behind].concat());
+        // A name costs 1,500 units and more, and a slice has 500,000.
+        let expected = NAMES / 333..NAMES / 200;
+        assert!(expected.contains(&turns), "{turns}");
+
+        let get_acl = |acl: &[u8]| reply(2, 0, &[acl, &[7; 68]].concat());
+        let ends = [reply(1, 0, &[7; 68]), reply(3, 0, b"data")];
+        let bytes = [&ends[0][..], &get_acl(&list("digest", &stored)), &ends[1]].concat();
+        let (received, turns) = in_turns(&bytes, |chunk| {
+            let Ok(passed) = judge.replies(chunk, Instant::now()) else { panic!("stopped") };
+            assert!(!judge.between_requests() || !judge.reply_waits());
+            (passed, judge.reply_waits())
+        });
+        assert_eq!(received, [&ends[0][..], &get_acl(&list("x509", &names)), &ends[1]].concat());
+        assert!(expected.contains(&turns), "{turns}");
+        assert!(judge.between_requests());
+    }
+
+    #[test]
+    fn a_frame_without_names_takes_one_turn_however_long_it_is() {
+        let (mut judge, _) = translating(b"a-secret-of-thirty-two-bytes-or-more");
+        judge.bounds.frame = 1 << 20;
+        let create = [&2_u32.to_be_bytes()[..], b"/a", &900_000_u32.to_be_bytes(), &[7; 900_000], &[0; 8]].concat();
+        let bytes = request(1, 1, &create);
+        let (sent, turns) = in_turns(&bytes, |chunk| {
+            let Ok(passed) = judge.requests(chunk, Instant::now()) else { panic!("stopped") };
+            (passed, judge.request_waits())
+        });
+        assert!(sent == bytes);
+        assert_eq!(turns, 1);
+    }
+
     fn translating(secrets: &[u8]) -> (Judge, Translator) {
         let secrets = IdentitySecrets::parse(secrets).unwrap();
         let translator = Translator::new(secrets, DigestAlgorithm::Sha1, Names::Any);
@@ -638,11 +792,11 @@ mod tests {
     }
 
     #[test]
-    fn replies_longer_than_any_server_makes_by_default_are_not_held() {
+    fn replies_longer_than_what_comes_back_of_any_request_are_not_held() {
         let (mut judge, translator) = translating(b"a-secret-of-thirty-two-bytes-or-more");
         let stored = translator.to_server(&acl::Id::new(b"x509", b"CN=a")).unwrap();
         let stored = acl("digest", std::str::from_utf8(&stored.id).unwrap());
-        for (length, translated) in [(16 << 20, true), ((16 << 20) + 1, false)] {
+        for (length, translated) in [(8 * bounds().frame, true), (8 * bounds().frame + 1, false)] {
             ask(&mut judge, &request(1, 6, b"/a"));
             let filled = |acl: Vec<u8>, rest: usize| reply(1, 0, &[acl, vec![7; rest]].concat());
             let rest = length - 16 - stored.len();

@@ -4,10 +4,21 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use super::SCRATCH;
 use crate::zk::opcode::Opcode;
 
-/// No more than this many requests are in flight on one connection; a stock server stops reading at 1,000.
-pub(super) const LIMIT: usize = 16_384;
+/// A client with this many unanswered requests is not read from; a stock server stops reading at 1,000. The last chunk
+/// that was read may bring more: see [`MOST`].
+pub(super) const LIMIT: usize = 1024;
+
+/// The most requests that are remembered for one connection: the limit, and the shortest requests in one chunk, of which
+/// one began in the chunk before. A power of two, since the queues' memory grows so.
+const MOST: usize = 4096;
+
+const _: () = assert!(LIMIT + (SCRATCH + SHORTEST_REQUEST - 1) / SHORTEST_REQUEST <= MOST);
+
+/// A length, an xid and an opcode.
+const SHORTEST_REQUEST: usize = 12;
 
 /// Queues that grew beyond this many entries are given back when they are empty.
 const KEPT: usize = 8;
@@ -31,8 +42,17 @@ pub(super) struct Request {
     pub(super) at: Instant,
     /// What must be done to its reply.
     pub(super) edit: Option<Edit>,
-    /// The error of its reply, where zoogate gives it in ZooKeeper's place.
-    pub(super) local: Option<i32>,
+    /// What its reply says, where zoogate gives it in ZooKeeper's place.
+    pub(super) local: Option<Local>,
+}
+
+/// What a reply in ZooKeeper's place says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Local {
+    /// The credential is taken.
+    Granted,
+    /// The credential is refused, which ends the connection.
+    Refused,
 }
 
 /// What must be done to a reply.
@@ -70,7 +90,7 @@ impl Outstanding {
     }
 
     /// Takes out the next request whose reply zoogate gives itself, if its turn has come.
-    pub(super) fn next_local(&mut self) -> Option<(i32, i32)> {
+    pub(super) fn next_local(&mut self) -> Option<(i32, Local)> {
         let front = self.immediate.front()?;
         let reply = (front.xid, front.local?);
         self.immediate.pop_front();
@@ -128,11 +148,11 @@ mod tests {
     #[test]
     fn replies_of_ours_wait_for_the_servers_before_them() {
         let mut outstanding = with(&[(-4, Opcode::Auth)]);
-        outstanding.sent(Request { local: Some(0), ..request(-4, Opcode::Auth) });
+        outstanding.sent(Request { local: Some(Local::Granted), ..request(-4, Opcode::Auth) });
         outstanding.sent(request(-4, Opcode::Auth));
         assert_eq!(outstanding.next_local(), None);
         assert_eq!(answer(&mut outstanding, -4), Some(Opcode::Auth));
-        assert_eq!(outstanding.next_local(), Some((-4, 0)));
+        assert_eq!(outstanding.next_local(), Some((-4, Local::Granted)));
         assert_eq!(outstanding.next_local(), None);
         assert_eq!(answer(&mut outstanding, -4), Some(Opcode::Auth));
         assert!(outstanding.nothing_to_miss());
@@ -141,11 +161,11 @@ mod tests {
     #[test]
     fn a_servers_reply_is_not_taken_for_the_one_that_we_give_ourselves() {
         let mut outstanding = Outstanding::default();
-        outstanding.sent(Request { local: Some(0), ..request(-4, Opcode::Auth) });
+        outstanding.sent(Request { local: Some(Local::Granted), ..request(-4, Opcode::Auth) });
         outstanding.sent(request(-4, Opcode::Auth));
         assert_eq!(outstanding.answered(-4).unwrap().local, None);
         assert!(outstanding.answered(-4).is_none());
-        assert_eq!(outstanding.next_local(), Some((-4, 0)));
+        assert_eq!(outstanding.next_local(), Some((-4, Local::Granted)));
     }
 
     #[test]
@@ -186,6 +206,30 @@ mod tests {
         assert!(outstanding.full());
         assert_eq!(answer(&mut outstanding, 0), Some(Opcode::Exists));
         assert!(!outstanding.full());
+    }
+
+    #[test]
+    fn no_flood_takes_more_memory_than_the_documented_figure() {
+        let memory = |outstanding: &Outstanding| {
+            (outstanding.ordinary.capacity() + outstanding.immediate.capacity()) * size_of::<Request>()
+        };
+        let (mut outstanding, mut most) = (Outstanding::default(), 0);
+        // The worst: one queue has grown and is not quite empty when the other one grows.
+        for opcode in [Opcode::Exists, Opcode::Auth] {
+            while !outstanding.full() {
+                outstanding.sent(request(1, opcode));
+            }
+            (0..SCRATCH.div_ceil(SHORTEST_REQUEST)).for_each(|_| outstanding.sent(request(1, opcode)));
+            most = most.max(memory(&outstanding));
+            while outstanding.ordinary.len() + outstanding.immediate.len() > 1 {
+                answer(&mut outstanding, 1);
+            }
+        }
+        assert!(most <= 2 * MOST * size_of::<Request>(), "{most} bytes");
+        let figure = format!("{} KiB", 2 * MOST * size_of::<Request>() / 1024);
+        let page = include_str!("../../../docs/security.md");
+        let line = page.lines().find(|line| line.starts_with("| requests without a reply")).unwrap();
+        assert!(line.contains(&figure), "{line}: {figure}");
     }
 
     #[test]

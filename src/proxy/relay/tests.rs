@@ -1,11 +1,18 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::Instant;
 
 use super::judge::X509Auth;
 use super::stopping::{SPREAD, UNHURRIED};
 use super::*;
+use crate::credential::{DigestAlgorithm, IdentitySecrets};
+use crate::translate::{Names, Translator};
 
 const ROOM: usize = 256 * 1024;
+
+/// The longest request.
+const FRAME: usize = 1 << 20;
 
 /// What timers round up to.
 const CLOCK: Duration = Duration::from_millis(1);
@@ -27,6 +34,10 @@ impl Bench {
     }
 
     fn with_room(injected: usize, room: usize) -> Self {
+        Self::translating(injected, room, None)
+    }
+
+    fn translating(injected: usize, room: usize, translate: Option<Arc<Translator>>) -> Self {
         let ((client, mut near_client), (server, mut near_server)) = (duplex(room), duplex(room));
         let drain = Drain::new(Duration::ZERO);
         let asked = drain.clone();
@@ -37,8 +48,8 @@ impl Bench {
             let metrics = shared;
             let nowhere = std::net::SocketAddr::from(([0; 4], 0));
             let mut record = ConnectionRecord::new(metrics.connection_accepted(), nowhere, nowhere);
-            let bounds =
-                Bounds { frame: ROOM, reserve_user: true, x509_auth: X509Auth::Pass, translate: None, advertise: None };
+            let (reserve_user, x509_auth) = (true, X509Auth::Pass);
+            let bounds = Bounds { frame: FRAME, reserve_user, x509_auth, translate, advertise: None };
             let answer_within = Duration::from_secs(30);
             let terms = Terms { bounds, injected, answer_within, drain: asked, over, metrics, record: &mut record };
             run(&mut near_client, &mut near_server, terms).await
@@ -293,7 +304,7 @@ async fn who_is_to_come_back_ends_soon_when_its_authority_ends_meanwhile() {
 #[tokio::test(start_paused = true)]
 async fn a_flood_is_read_no_faster_than_it_is_answered() {
     let Bench { client, mut server, ending, .. } = Bench::start(0);
-    let flood: Vec<u8> = (0..30_000).flat_map(request).collect();
+    let flood: Vec<u8> = (0..3_000).flat_map(request).collect();
     let total = flood.len();
     let (mut replies, mut requests) = tokio::io::split(client);
     let sending = tokio::spawn(async move { requests.write_all(&flood).await });
@@ -333,4 +344,49 @@ async fn exchange(stream: &mut DuplexStream, bytes: &[u8], length: usize) -> Vec
     written.unwrap();
     read.unwrap();
     received
+}
+
+/// A `setACL` or the reply to a `getACL`, but for its header: 25,000 entries of as many names.
+fn many_names() -> Vec<u8> {
+    let entries = (0..25_000_u32).flat_map(|n| {
+        let id = format!("CN={n}");
+        let buffer = |bytes: &[u8]| [&(bytes.len() as u32).to_be_bytes()[..], bytes].concat();
+        [&31_i32.to_be_bytes()[..], &buffer(b"x509"), &buffer(id.as_bytes())].concat()
+    });
+    25_000_u32.to_be_bytes().into_iter().chain(entries).collect()
+}
+
+/// On one thread: with a frame that is translated in one go, nobody else would have a turn before it is through.
+#[tokio::test]
+async fn others_have_their_turn_while_a_long_acl_is_translated() {
+    let secrets = IdentitySecrets::parse(b"a-secret-of-thirty-two-bytes-or-more").unwrap();
+    let translator = Arc::new(Translator::new(secrets, DigestAlgorithm::Sha1, Names::Any));
+    let mut bench = Bench::translating(0, 8 << 20, Some(translator));
+    let body = [&7_i32.to_be_bytes()[..], &2_u32.to_be_bytes(), b"/a", &many_names(), &[0; 4]].concat();
+    let set_acl = [&(4 + body.len() as u32).to_be_bytes()[..], &1_i32.to_be_bytes(), &body].concat();
+    bench.client.write_all(&[set_acl, request(2)].concat()).await.unwrap();
+    let turns = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&turns);
+    let other = tokio::spawn(poll_fn(move |cx: &mut Context<'_>| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        // Not by `yield_now`, which waits until nobody else has anything to do.
+        cx.waker().wake_by_ref();
+        Poll::<()>::Pending
+    }));
+    let first = read(&mut bench.server, 1).await;
+    other.abort();
+    // 25,000 names of 1,500 units and more, in slices of 500,000.
+    let turns = turns.load(Ordering::Relaxed);
+    assert!(turns > 75, "{turns}");
+    let rest = u32::from_be_bytes([first[0], 0, 0, 0]);
+    assert_eq!(rest, 0, "less than 16 MiB");
+    let length = read(&mut bench.server, 3).await;
+    let length = u32::from_be_bytes([0, length[0], length[1], length[2]]) as usize;
+    assert!(length > body.len() + 25_000 * 30);
+    read(&mut bench.server, length).await;
+    assert_eq!(read(&mut bench.server, 14).await, request(2), "what came behind it follows");
+    for xid in [1, 2] {
+        bench.server.write_all(&reply(xid)).await.unwrap();
+        assert_eq!(read(&mut bench.client, 20).await, reply(xid));
+    }
 }
