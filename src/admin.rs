@@ -4,6 +4,7 @@
 //! deadline; when all places are taken, the oldest connection makes room. A scraper or a probe gets its answer in
 //! milliseconds, so only those lose their place who were sitting on it.
 
+mod host;
 mod overview;
 mod page;
 pub mod status;
@@ -29,6 +30,8 @@ use crate::metrics::AcceptError;
 
 use page::Pages;
 
+pub use host::Hosts;
+
 /// What the pages are made of.
 pub struct AdminView {
     /// Gathered for `/metrics`.
@@ -37,6 +40,8 @@ pub struct AdminView {
     pub status: status::Source,
     /// Asked for `/readyz` and `/status`.
     pub readiness: status::Readiness,
+    /// The names that the pages are served under.
+    pub hosts: Hosts,
 }
 
 /// The admin address, bound but not served yet.

@@ -19,7 +19,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::admin::Admin;
+use crate::admin::{Admin, Hosts};
 use crate::config::{self, Config};
 use crate::metrics::Metrics;
 use crate::proxy::{
@@ -214,7 +214,13 @@ impl App {
         };
         let mut vital = Vital::default();
         if let Some(admin) = self.admin {
-            vital.spawn(ADMIN, admin.serve(Arc::new(view.into_admin(self.registry)), admin_done.clone()));
+            vital.spawn(
+                ADMIN,
+                admin.serve(
+                    Arc::new(view.into_admin(self.registry, Hosts::new(self.config.admin.hosts.clone()))),
+                    admin_done.clone(),
+                ),
+            );
         }
         let probing = watch_upstream(self.config.upstream.clone(), Arc::clone(&self.metrics), health);
         vital.spawn("watching ZooKeeper", probing);

@@ -313,6 +313,9 @@ pub struct Shutdown {
 pub struct Admin {
     /// Where, if at all.
     pub address: Option<ListenAddress>,
+    /// Names that it answers under beside loopback's and addresses, in lower case; `*.` at the beginning stands for
+    /// one label or more.
+    pub hosts: Vec<String>,
 }
 
 /// `log`: how to log.

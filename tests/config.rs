@@ -369,6 +369,27 @@ fn gates_tell_their_own_port_unless_another_address_is_written() {
 }
 
 #[test]
+fn names_of_the_admin_address_are_host_names_without_a_port() {
+    let hosts = |line: &str| parse(&format!("{SMALLEST}{line}\n")).unwrap().admin.hosts;
+    assert_eq!(hosts(""), Vec::<String>::new());
+    assert_eq!(hosts("admin: { hosts: Zk1.Example.Com. }"), ["zk1.example.com"]);
+    assert_eq!(hosts("admin: { hosts: [zk1, '*.zk.svc'] }"), ["zk1", "*.zk.svc"]);
+    for (written, expected) in [
+        ("zk1:9281", "`zk1:9281` has a port; write `zk1`, which holds for every port"),
+        ("10.0.0.1", "`10.0.0.1` is an address; those need not be listed"),
+        ("'::1'", "`::1` is an address; those need not be listed"),
+        ("'*'", "`*` is no host name"),
+        ("'a.*.b'", "`a.*.b` is no host name"),
+        ("'*.'", "`*.` is no host name"),
+        ("http://zk1", "`http://zk1` is no host name"),
+        ("'a..b'", "`a..b` is no host name"),
+    ] {
+        let said = problems(&format!("admin: {{ hosts: [{written}] }}"));
+        assert!(said.contains(&format!("admin.hosts[0]: {expected}")), "{said}");
+    }
+}
+
+#[test]
 fn the_line_is_that_of_the_key_or_of_the_lists_element() {
     let said = problems("four_letter_words:\n  allow:\n    - ruok\n    -\n      nope");
     assert!(said.starts_with("zoogate.yaml:11: four_letter_words.allow[1]: `nope` is no four-letter word"), "{said}");

@@ -15,6 +15,7 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use super::AdminView;
+use super::host::NotServed;
 use super::overview::{Overview, OverviewQuery, POLICY};
 use super::status::{NotReady, Status, StatusQuery};
 use crate::rfc3339::unix;
@@ -50,6 +51,13 @@ impl Pages {
             refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return refused;
         }
+        if let Err(not_served) = self.check_host(request) {
+            let status = match not_served {
+                NotServed::Malformed => StatusCode::BAD_REQUEST,
+                NotServed::Other(_) => StatusCode::MISDIRECTED_REQUEST,
+            };
+            return page(status, TEXT, not_served.to_string());
+        }
         match path {
             "/metrics" => self.render(TEXT_FORMAT, metrics).await,
             "/livez" => page(StatusCode::OK, TEXT, "ok\n"),
@@ -63,6 +71,12 @@ impl Pages {
                 Err(error) => page(StatusCode::BAD_REQUEST, TEXT, format!("{error}\n")),
             },
         }
+    }
+
+    /// Whether the page is served under the name that the request has. Probes are under any: load balancers send what
+    /// they like, the answer is a word or two of no use to a stranger, and without it a server would be taken out.
+    fn check_host<B>(&self, request: &Request<B>) -> Result<(), NotServed> {
+        if matches!(request.uri().path(), "/livez" | "/readyz") { Ok(()) } else { self.view.hosts.check(request) }
     }
 
     fn readiness(&self) -> Response<Full<Bytes>> {

@@ -47,6 +47,7 @@ fn start_with(limits: Limits) -> Server {
             let not_ready = not_ready.clone();
             Arc::new(move || not_ready.lock().unwrap().clone())
         },
+        hosts: Hosts::new(vec!["zk1.example.com".to_owned()]),
     };
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(admin.serve(Arc::new(view), shutdown.clone()));
@@ -175,7 +176,7 @@ impl Server {
     }
 
     async fn request(&self, method: &str, path: &str) -> Answer {
-        let text = self.raw(format!("{method} {path} HTTP/1.1\r\nhost: admin\r\n\r\n")).await;
+        let text = self.raw(format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await;
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
@@ -238,6 +239,33 @@ async fn readiness_lists_each_reason_on_its_line() {
     let not_ready = server.get("/readyz").await;
     assert_eq!((not_ready.status, &*not_ready.body), (503, "draining\nupstream_not_serving\n"));
     assert_eq!(server.request("HEAD", "/readyz").await.status, 503);
+}
+
+#[tokio::test]
+async fn pages_are_served_under_names_that_no_stranger_can_own() {
+    let server = start();
+    let ask = async |path: &str, host: &str| {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let answer = read_all(&mut stream).await;
+        let status: u16 = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, answer)
+    };
+    for path in ["/", "/status", "/metrics", "/status?limit=1"] {
+        for host in ["localhost", "127.0.0.1:9281", "zk1.example.com:9281"] {
+            assert_eq!(ask(path, host).await.0, 200, "{path} {host}");
+        }
+        let (status, answer) = ask(path, "rebound.example:9281").await;
+        assert_eq!(status, 421, "{path}");
+        assert!(answer.contains("`admin: { hosts: ['rebound.example'] }`"), "{answer}");
+        assert!(!answer.contains("CN="), "{answer}");
+        assert_eq!(ask(path, "<script>").await.0, 400, "{path}");
+    }
+    for path in ["/livez", "/readyz"] {
+        assert_eq!(ask(path, "balancer.example").await.0, 200, "{path}");
+    }
+    assert!(server.asked.lock().unwrap().len() < 12, "nothing is gathered for a stranger");
 }
 
 #[tokio::test]
@@ -419,9 +447,9 @@ async fn a_bad_limit_is_refused_with_what_is_allowed() {
 #[tokio::test]
 async fn a_huge_header_is_refused() {
     let server = start();
-    let long = format!("GET /livez HTTP/1.1\r\nhost: admin\r\nx: {}\r\n\r\n", "a".repeat(40_000));
+    let long = format!("GET /livez HTTP/1.1\r\nHost: localhost\r\nx: {}\r\n\r\n", "a".repeat(40_000));
     assert!(server.raw(long).await.starts_with("HTTP/1.1 431 "));
-    let many = format!("GET /livez HTTP/1.1\r\nhost: admin\r\n{}\r\n", "x: a\r\n".repeat(100));
+    let many = format!("GET /livez HTTP/1.1\r\nHost: localhost\r\n{}\r\n", "x: a\r\n".repeat(100));
     assert!(server.raw(many).await.starts_with("HTTP/1.1 431 "));
     assert_eq!(server.get("/livez").await.status, 200);
 }
@@ -439,7 +467,7 @@ async fn bytes_that_are_not_http_are_refused() {
 #[tokio::test]
 async fn one_request_is_answered_per_connection() {
     let server = start();
-    let twice = "GET /livez HTTP/1.1\r\nhost: admin\r\n\r\n".repeat(2);
+    let twice = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(2);
     let answer = server.raw(twice).await;
     assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
     assert!(answer.to_ascii_lowercase().contains("connection: close"));
@@ -485,11 +513,12 @@ async fn a_client_that_never_reads_its_answer_is_cut() {
             status
         }),
         readiness: Arc::new(Vec::new),
+        hosts: Hosts::default(),
     })));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (accepted, _) = listener.accept().await.unwrap();
-    client.write_all(b"GET /status HTTP/1.1\r\nhost: admin\r\n\r\n").await.unwrap();
+    client.write_all(b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     let stopping = GracefulShutdown::new();
     let served = exchange(accepted, pages, stopping.watcher(), brief());
     timeout(Duration::from_secs(5), served).await.expect("cut long before");
@@ -522,6 +551,7 @@ async fn a_status_that_panics_is_an_error_page_and_no_more() {
         registry: Registry::new(),
         status: Arc::new(|_query| panic!("meant to fail")),
         readiness: Arc::new(Vec::new),
+        hosts: Hosts::default(),
     };
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(admin.serve(Arc::new(view), shutdown.clone()));
@@ -554,7 +584,7 @@ async fn stopping_waits_for_an_answer_that_has_begun_but_not_for_a_stalled_clien
     assert_eq!(server.get("/livez").await.status, 200);
     server.shutdown.cancel();
     sleep(Duration::from_millis(50)).await;
-    begun.write_all(b"host: admin\r\n\r\n").await.unwrap();
+    begun.write_all(b"Host: localhost\r\n\r\n").await.unwrap();
     assert!(read_all(&mut begun).await.starts_with("HTTP/1.1 200 OK"));
     timeout(Duration::from_secs(2), server.task).await.expect("ends when the grace is over").unwrap();
     assert_eq!(read_all(&mut stalled).await, "");
@@ -579,8 +609,9 @@ async fn costly_pages_are_made_one_at_a_time_even_for_clients_that_are_gone() {
             })
         },
         readiness: Arc::new(Vec::new),
+        hosts: Hosts::default(),
     })));
-    let request = || hyper::Request::builder().uri("/status").body(()).unwrap();
+    let request = || hyper::Request::builder().uri("/status").header("host", "localhost").body(()).unwrap();
     for _ in 0..10 {
         let (pages, request) = (pages.clone(), request());
         let asked = tokio::spawn(async move { pages.answer(&request).await });
@@ -595,9 +626,9 @@ async fn costly_pages_are_made_one_at_a_time_even_for_clients_that_are_gone() {
 async fn the_page_for_people_is_html_whatever_the_client_accepts() {
     let server = start();
     let answers = [
-        server.raw("GET / HTTP/1.1\r\nhost: admin\r\naccept: application/json\r\n\r\n").await,
-        server.raw("GET / HTTP/1.1\r\nhost: admin\r\naccept: text/html\r\n\r\n").await,
-        server.raw("GET / HTTP/1.1\r\nhost: admin\r\n\r\n").await,
+        server.raw("GET / HTTP/1.1\r\nHost: localhost\r\naccept: application/json\r\n\r\n").await,
+        server.raw("GET / HTTP/1.1\r\nHost: localhost\r\naccept: text/html\r\n\r\n").await,
+        server.raw("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await,
     ];
     for answer in answers {
         let head = answer.to_ascii_lowercase();

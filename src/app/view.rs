@@ -9,11 +9,11 @@ use prometheus::Registry;
 use rustls_pki_types::UnixTime;
 use tokio::sync::watch;
 
-use crate::admin::AdminView;
 use crate::admin::status::{
     CertificateStatus, ClientCertificateStatus, ConnectionCounts, CrlStatus, IdentityStatus, MaterialStatus, NotReady,
     RefusalStatus, ReloadProblem, ReloadStatus, Status, StatusQuery, Timestamp, UpstreamStatus,
 };
+use crate::admin::{AdminView, Hosts};
 use crate::metrics::{GenerationOf, InjectionResult, Material, Metrics, REVISION, UpstreamState};
 use crate::proxy::{Health, Present, Refusals, RefusedClient, Roster};
 use crate::reload::Report;
@@ -40,13 +40,14 @@ pub(super) struct View {
 }
 
 impl View {
-    pub(super) fn into_admin(self, registry: Registry) -> AdminView {
+    pub(super) fn into_admin(self, registry: Registry, hosts: Hosts) -> AdminView {
         let view = Arc::new(self);
         let readiness = Arc::clone(&view);
         AdminView {
             registry,
             status: Arc::new(move |query| view.status(query)),
             readiness: Arc::new(move || readiness.not_ready()),
+            hosts,
         }
     }
 

@@ -162,6 +162,7 @@ pub const KEYS: &[Key] = &[
         Written("127.0.0.1:9281"),
         "metrics, probes and status over HTTP, or `fd:NAME`; `none`: nowhere",
     ),
+    key("admin.hosts", Unset, "names that it answers under, beside loopback's and IP addresses; `*.` may begin one"),
     key("log.format", Written("auto"), "`text`, `json`, or `auto`: text on a terminal, else JSON"),
     key("log.level", Written("info"), "`error`, `warn`, `info`, `debug`, `trace`, or a filter; `RUST_LOG` wins"),
     key("reload.interval", Written("5s"), "how often files are looked at for changes; `off`: only on SIGHUP"),

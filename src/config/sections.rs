@@ -42,7 +42,8 @@ pub(super) fn read(text: &str, origin: &Origin) -> Result<Config, ConfigError> {
     let limits = limits(r);
     let four_letter_words = four_letter_words(r);
     let shutdown = shutdown(r);
-    let admin = addresses.admin.map(|address| Admin { address });
+    let hosts = r.list("admin.hosts", value::http_host);
+    let admin = addresses.admin.zip(hosts).map(|(address, hosts)| Admin { address, hosts: hosts.unwrap_or_default() });
     let log = log(r);
     let reload = r.value("reload.interval", value::duration_or_off(100 * MS..=HOUR));
     let runtime = runtime(r);

@@ -302,6 +302,28 @@ pub(super) fn path(kind: &Kind, origin: &Origin) -> Result<PathBuf, String> {
     Ok(origin.base.join(written))
 }
 
+/// A name in the `Host` header of HTTP, as browsers send it: in lower case, without a port.
+pub(super) fn http_host(kind: &Kind, _: &Origin) -> Result<String, String> {
+    let written = text(kind, "a host name like `zk1.example.com`")?;
+    let name = written.strip_suffix('.').unwrap_or(written).to_ascii_lowercase();
+    let labels = name.strip_prefix("*.").unwrap_or(&name);
+    if name.parse::<IpAddr>().is_ok() {
+        return Err(format!("`{written}` is an address; those need not be listed"));
+    }
+    if let Some((host, port)) = labels.rsplit_once(':')
+        && port.parse::<u16>().is_ok()
+    {
+        return Err(format!("`{written}` has a port; write `{host}`, which holds for every port"));
+    }
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    if labels.split('.').all(is_label) {
+        return Ok(name);
+    }
+    Err(format!("`{written}` is no host name; write `zk1.example.com`, or `*.example.com` for every name below it"))
+}
+
 pub(super) fn four_letter_word(kind: &Kind, _: &Origin) -> Result<&'static str, String> {
     let written = text(kind, "a four-letter word")?;
     if written == "stmk" {
