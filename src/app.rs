@@ -225,6 +225,7 @@ impl App {
         let probing = watch_upstream(self.config.upstream.clone(), Arc::clone(&self.metrics), health);
         vital.spawn("watching ZooKeeper", probing);
         vital.spawn("revalidating", self.gate.revalidate());
+        vital.spawn("counting refusals", self.gate.tell_left_out());
         vital.spawn("accepting", self.gate.open(self.listeners)?);
         // Not before: whoever asked for a reload hears that it is ready.
         vital.spawn("reloading", self.reloader.run(self.config.reload.interval, self.reload));
@@ -241,6 +242,7 @@ impl App {
 
         admin_done.cancel();
         vital.end_of(ADMIN).await;
+        self.gate.tell_the_rest();
         info!("stopped");
         result
     }

@@ -6,6 +6,7 @@ mod connection;
 mod farewell;
 mod handshakes;
 mod health;
+mod left_out;
 mod listener;
 mod notices;
 mod ownership;
@@ -23,7 +24,7 @@ mod words;
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -139,6 +140,22 @@ impl Gate {
     /// Ends the authority of live connections when it ends, for ever.
     pub fn revalidate(&self) -> impl Future<Output = ()> + use<> {
         Arc::clone(&self.chains).watch(self.snapshots.clone(), Arc::clone(&self.metrics))
+    }
+
+    /// Tells of refused connections that have no record, once nobody is refused so any more; for ever.
+    pub fn tell_left_out(self: &Arc<Self>) -> impl Future<Output = ()> + use<> {
+        let gate = Arc::clone(self);
+        async move {
+            loop {
+                tokio::time::sleep(left_out::EVERY).await;
+                gate.notices.tell(&gate.notices.left_out.overdue(Instant::now()));
+            }
+        }
+    }
+
+    /// Tells of those that nothing has told of yet; for the end.
+    pub fn tell_the_rest(&self) {
+        self.notices.tell(&self.notices.left_out.rest(Instant::now()));
     }
 
     fn snapshot(&self) -> Arc<Snapshot> {

@@ -14,6 +14,7 @@ use super::record::{Closed, ConnectionRecord};
 use super::relay::{self, Bounds, Terms};
 use super::roster::Place;
 use super::session::{self, Open, OpenError, Opening};
+use super::source::Source;
 use super::upstream::DialError;
 use super::{Gate, farewell, words};
 use crate::identity::Identity;
@@ -55,12 +56,17 @@ pub(super) async fn serve(gate: Arc<Gate>, accepted: Accepted, place: Option<Han
     let record = ConnectionRecord::new(gate.metrics.connection_accepted(), peer, listener);
     let mut connection = Connection { gate: &gate, record, ended: None };
     let forced = gate.drain.clone().forced();
-    let closed = tokio::select! {
+    let mut closed = tokio::select! {
         result = connection.pipeline(stream, place) => connection.conclude(result),
         // A connection that is being closed has ended for another reason.
         () = forced => Closed::ended(connection.ended.unwrap_or(Ending::Forced)),
     };
-    gate.refusals.note(connection.record.client_address(), &closed, connection.record.client());
+    let client = connection.record.client_address();
+    gate.refusals.note(client, &closed, connection.record.client());
+    match gate.notices.left_out.permit(Instant::now(), Source::of(client.ip()), closed.reason) {
+        Some(others) => connection.record.tell_left_out(others),
+        None => closed.quiet = true,
+    }
     connection.record.finish(&closed);
 }
 
@@ -279,16 +285,10 @@ impl Connection<'_> {
             _ => None,
         };
         let (reason, detail) = (CloseReason::Refused(refusal), Some(failed.to_string()));
-        let mut closed = Closed { reason, detail, quiet: false, certificate };
         if let HandshakeError::Plaintext(kind) = failed.error {
             metrics.probed(probe_kind(kind));
-            match self.gate.notices.plaintext() {
-                None => closed.quiet = true,
-                Some(0) => {}
-                Some(others) => closed.detail = Some(format!("{failed}; {others} more since the last such record")),
-            }
         }
-        closed
+        Closed { reason, detail, quiet: false, certificate }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, info, warn};
 
+use super::left_out::{LeftOut, Untold};
 use super::upstream::DialError;
 use crate::identity::Identity;
 use crate::snapshot::names::{Identified, Shadow};
@@ -20,11 +21,11 @@ const MAX_TOLD: usize = 256;
 /// One limit per notice.
 #[derive(Debug)]
 pub(crate) struct Notices {
-    plaintext: RateLimit,
     unreachable: RateLimit,
     auth_failed: RateLimit,
     accept_failed: RateLimit,
     shadow: Mutex<Told>,
+    pub(super) left_out: LeftOut,
 }
 
 /// Whose notice was logged since when.
@@ -38,17 +39,23 @@ impl Notices {
     pub(crate) fn new() -> Self {
         let limit = || RateLimit::new(EVERY);
         Self {
-            plaintext: limit(),
             unreachable: limit(),
             auth_failed: limit(),
             accept_failed: limit(),
             shadow: Mutex::default(),
+            left_out: LeftOut::default(),
         }
     }
 
-    /// Whether the record of a plaintext connection may be seen; if so, how many were not since the last one.
-    pub(crate) fn plaintext(&self) -> Option<u64> {
-        self.plaintext.permit()
+    pub(super) fn tell(&self, left_out: &[Untold]) {
+        for Untold { reason, source, count } in left_out {
+            info!(
+                reason = reason.as_str(),
+                source = source.map(tracing::field::display),
+                left_out = count,
+                "refused connections without a record of their own"
+            );
+        }
     }
 
     pub(crate) fn unreachable(&self, error: &DialError) {

@@ -1,5 +1,6 @@
 //! The one record of a connection: made at accept, written when the connection ends, whatever ends it.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +13,9 @@ use super::session::Session;
 use crate::identity::Identity;
 use crate::metrics::{ConnectionGuard, ConnectionState};
 use crate::reason::{CloseReason, Ending};
+
+/// The most bytes of each text in the record of a refused connection, as they are written.
+const LONGEST_TEXT: usize = 256;
 
 /// The `target` of access records in the log.
 pub const ACCESS: &str = "zoogate::access";
@@ -46,6 +50,8 @@ pub(crate) struct ConnectionRecord {
     client: Option<ClientName>,
     session: Option<Session>,
     traffic: Traffic,
+    /// Refusals of the same reason and source that have no record, since the last one that has.
+    left_out: u64,
     /// Where the requests are counted beside those of other connections.
     requests: Option<Arc<AtomicU64>>,
 }
@@ -60,6 +66,7 @@ impl ConnectionRecord {
             client: None,
             session: None,
             traffic: Traffic::default(),
+            left_out: 0,
             requests: None,
         }
     }
@@ -128,12 +135,20 @@ impl ConnectionRecord {
         &mut self.traffic
     }
 
+    /// So many before it were refused alike, and have no record.
+    pub(crate) fn tell_left_out(&mut self, others: u64) {
+        self.left_out = others;
+    }
+
     pub(crate) fn finish(mut self, closed: &Closed) {
         self.write(closed);
     }
 
     fn write(&mut self, closed: &Closed) {
         let Some(guard) = self.guard.take() else { return };
+        // A stranger chooses what its certificate says, and an admitted client's was let in.
+        let longest = if matches!(closed.reason, CloseReason::Refused(_)) { LONGEST_TEXT } else { usize::MAX };
+        let cut = |text| cut(text, longest);
         let client = self.client.as_ref();
         let session = self.session.as_ref();
         macro_rules! access {
@@ -141,13 +156,14 @@ impl ConnectionRecord {
                 $level!(
                     target: ACCESS,
                     reason = closed.reason.as_str(),
-                    detail = closed.detail.as_deref(),
+                    detail = closed.detail.as_deref().map(cut).as_deref(),
                     peer = %self.peer,
                     proxy = self.proxy.map(tracing::field::display),
                     listener = %self.listener,
-                    identity = client.and_then(|client| client.identity.as_ref()).map(|identity| identity.as_str()),
-                    subject = client.map(|client| &*client.subject),
-                    serial = client.map(|client| &*client.serial),
+                    left_out = (self.left_out > 0).then_some(self.left_out),
+                    identity = client.and_then(|client| client.identity.as_ref()).map(|it| cut(it.as_str())).as_deref(),
+                    subject = client.map(|client| cut(&client.subject)).as_deref(),
+                    serial = client.map(|client| cut(&client.serial)).as_deref(),
                     sha256 = client.map(|client| &*client.sha256),
                     tls_version = client.map(|client| client.tls_version),
                     tls_cipher = client.map(|client| client.tls_cipher),
@@ -171,8 +187,106 @@ impl ConnectionRecord {
     }
 }
 
+/// A text, or its beginning if it would take more bytes in the log than these, however it is escaped there.
+fn cut(text: &str, longest: usize) -> Cow<'_, str> {
+    if longest == usize::MAX {
+        return Cow::Borrowed(text);
+    }
+    let mut written = 0;
+    for (at, c) in text.char_indices() {
+        // JSON writes a control character in six bytes; text writes as Debug does.
+        let debug: usize = c.escape_debug().map(char::len_utf8).sum();
+        written += if c.is_control() { debug.max(6) } else { debug };
+        if written > longest {
+            return Cow::Owned(format!("{}…", &text[..at]));
+        }
+    }
+    Cow::Borrowed(text)
+}
+
 impl Drop for ConnectionRecord {
     fn drop(&mut self) {
         self.write(&Closed::ended(Ending::Aborted));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Mutex;
+
+    use tracing_subscriber::fmt;
+
+    use super::super::left_out::LONGEST_LINE;
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::reason::Refusal;
+
+    #[derive(Clone, Default)]
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Buffer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The record of a client whose texts are all this one.
+    fn written(reason: CloseReason, text: &str, json: bool) -> String {
+        let (buffer, metrics) = (Buffer::default(), Arc::new(Metrics::new(&prometheus::Registry::new()).unwrap()));
+        let peer = "[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff]:65535".parse().unwrap();
+        let write = || {
+            let mut record = ConnectionRecord::new(metrics.connection_accepted(), peer, peer);
+            record.authenticated(ClientName {
+                identity: Identity::new(text.chars().take(1000).collect()).ok(),
+                subject: text.into(),
+                serial: text.into(),
+                sha256: "f".repeat(64).into(),
+                tls_version: "TLSv1.3",
+                tls_cipher: "TLS_CHACHA20_POLY1305_SHA256",
+                not_before: 0,
+            });
+            record.tell_left_out(u64::MAX);
+            record.finish(&Closed { reason, detail: Some(text.to_owned()), quiet: false, certificate: None });
+        };
+        let (own, builder) = (buffer.clone(), fmt::Subscriber::builder());
+        let builder = builder.with_writer(Mutex::new(own));
+        if json {
+            let format = builder.json().flatten_event(true).with_current_span(false).with_span_list(false);
+            tracing::subscriber::with_default(format.finish(), write);
+        } else {
+            tracing::subscriber::with_default(builder.with_ansi(true).finish(), write);
+        }
+        let bytes = buffer.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn no_refusal_writes_more_bytes_than_the_documented_figure_comes_from() {
+        for unit in ["a", "\"", "\\", "\u{1}", "\u{1b}", "é", "\u{200b}", "😀", "\u{e0001}", "\n", "\u{85}"] {
+            for json in [false, true] {
+                for &refusal in Refusal::ALL {
+                    let line = written(CloseReason::Refused(refusal), &unit.repeat(10_000), json);
+                    assert!(line.contains(refusal.as_str()), "{line}");
+                    assert!(line.len() <= LONGEST_LINE, "{} bytes: {line}", line.len());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn texts_of_admitted_clients_and_short_ones_are_written_whole() {
+        let long = "a".repeat(10_000);
+        assert!(written(CloseReason::Ended(Ending::ClientClosed), &long, true).contains(&long));
+        for text in ["", "CN=é", "a\"b", &"a".repeat(LONGEST_TEXT)] {
+            assert_eq!(cut(text, LONGEST_TEXT), text);
+        }
+        assert_eq!(cut(&"a".repeat(LONGEST_TEXT + 1), LONGEST_TEXT), format!("{}…", "a".repeat(LONGEST_TEXT)));
+        assert_eq!(cut("éé", 3), "é…");
     }
 }

@@ -1,6 +1,6 @@
 //! Who was not let in lately, or was sent away: the last few of them, for `/status`.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -8,16 +8,22 @@ use rustls_pki_types::UnixTime;
 
 use super::admission::ClientName;
 use super::record::Closed;
+use super::source::Source;
 use crate::reason::{CloseReason, Ending};
 use crate::rfc3339::unix;
 
 /// How many are remembered.
-const MAX_REFUSALS: usize = 100;
+const MAX_REFUSALS: usize = 500;
+
+/// How many of one reason and source are remembered: some clients of one host.
+const MAX_OF_SOURCE: usize = 5;
 
 /// The most bytes of a text that are remembered; a client chooses some of them.
 const MAX_TEXT: usize = 512;
 
-/// The clients that were refused last. A client that tries again and again takes one place.
+/// The clients that were refused last. A client that tries again and again takes one place, and nobody drives out
+/// others: of one reason and source only a few are remembered, and where there is no place left, the oldest one of the
+/// commonest reason goes. What strangers can be refused for does not drive out what only known certificates are.
 #[derive(Debug, Default)]
 pub struct Refusals {
     /// The oldest first.
@@ -80,8 +86,13 @@ impl Refusals {
         {
             refused.times = before.times.saturating_add(1);
         }
-        if recent.len() >= MAX_REFUSALS {
-            recent.pop_front();
+        let mut of_source = recent.iter().enumerate().filter(|(_, other)| other.is_beside(&refused)).map(|(i, _)| i);
+        let (oldest, count) = (of_source.next(), of_source.count() + 1);
+        if oldest.is_some() && count >= MAX_OF_SOURCE {
+            oldest.and_then(|oldest| recent.remove(oldest));
+        } else if recent.len() >= MAX_REFUSALS {
+            let oldest = oldest_of_commonest(&recent);
+            recent.remove(oldest);
         }
         recent.push_back(refused);
     }
@@ -93,6 +104,11 @@ impl Refusals {
 }
 
 impl RefusedClient {
+    /// Whether it was refused for the same reason, and comes from the same source.
+    fn is_beside(&self, other: &Self) -> bool {
+        self.reason == other.reason && Source::of(self.peer.ip()) == Source::of(other.peer.ip())
+    }
+
     fn is_again(&self, other: &Self) -> bool {
         let address = |client: &Self| -> IpAddr { client.peer.ip() };
         address(self) == address(other)
@@ -100,6 +116,15 @@ impl RefusedClient {
             && self.subject == other.subject
             && self.serial == other.serial
     }
+}
+
+fn oldest_of_commonest(refusals: &VecDeque<RefusedClient>) -> usize {
+    let mut counts = HashMap::new();
+    for refused in refusals {
+        *counts.entry(refused.reason).or_insert(0_usize) += 1;
+    }
+    let most = counts.values().copied().max().unwrap_or_default();
+    refusals.iter().position(|refused| counts[&refused.reason] == most).unwrap_or_default()
 }
 
 /// Whether zoogate, not the client or ZooKeeper, has ended the connection because of who the client is or what it did.
@@ -162,12 +187,49 @@ mod tests {
     fn neither_their_number_nor_their_texts_grow_without_end() {
         let refusals = Refusals::default();
         for n in 0..1000 {
-            note(&refusals, "10.0.0.1:1", Some(&format!("CN={n}{}", "é".repeat(10_000))));
+            note(&refusals, &format!("10.0.{}.{}:1", n / 256, n % 256), Some(&format!("CN={n}{}", "é".repeat(10_000))));
         }
         let recent = refusals.recent();
         assert_eq!(recent.len(), MAX_REFUSALS);
         assert!(recent[0].subject.as_ref().unwrap().starts_with("CN=999"), "the last one is first");
         assert!(recent.iter().all(|r| r.subject.as_ref().unwrap().len() <= MAX_TEXT + '…'.len_utf8()));
+    }
+
+    #[test]
+    fn one_source_drives_out_nobody_but_itself() {
+        let refusals = Refusals::default();
+        note(&refusals, "10.0.0.2:1", Some("CN=b"));
+        for n in 0..1000 {
+            note(&refusals, "10.0.0.1:1", Some(&format!("CN={n}")));
+            note(&refusals, &format!("[2001:db8::{n:x}]:1"), None);
+        }
+        let recent = refusals.recent();
+        let of = |part: &str| recent.iter().filter(|refused| refused.peer.to_string().contains(part)).count();
+        assert_eq!((of("10.0.0.2"), of("10.0.0.1"), of("2001:db8")), (1, MAX_OF_SOURCE, MAX_OF_SOURCE));
+        assert!(recent[1].subject.as_deref() == Some("CN=999"), "the last ones are remembered");
+    }
+
+    #[test]
+    fn many_sources_drive_out_nobody_who_was_refused_for_something_rarer() {
+        let refusals = Refusals::default();
+        let refuse = |peer: &str, refusal| {
+            let reason = CloseReason::Refused(refusal);
+            refusals.note(
+                peer.parse().unwrap(),
+                &Closed { reason, detail: None, quiet: false, certificate: None },
+                None,
+            );
+        };
+        refuse("10.9.9.9:1", Refusal::Revoked);
+        for n in 0..5000 {
+            let peer = format!("10.0.{}.{}:1", n / 256, n % 256);
+            refuse(&peer, [Refusal::NoCertificate, Refusal::UnknownCa, Refusal::Plaintext][n % 3]);
+        }
+        let recent = refusals.recent();
+        assert_eq!(recent.len(), MAX_REFUSALS);
+        assert_eq!(recent.iter().filter(|refused| refused.reason.as_str() == "revoked").count(), 1);
+        let commonest = recent.iter().filter(|refused| refused.reason.as_str() == "plaintext").count();
+        assert!((MAX_REFUSALS / 3 - 1..=MAX_REFUSALS / 3 + 1).contains(&commonest), "{commonest}");
     }
 
     #[test]

@@ -6,16 +6,18 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 
 use crate::support::client::Client;
 use crate::support::metrics::Admin;
 use crate::support::pki::PKI;
+use crate::support::process::Process;
 use crate::support::setup::Setup;
-use crate::support::soon;
 use crate::support::upstream::Upstream;
 use crate::support::wire::op;
+use crate::support::{eventually, soon};
 
 #[tokio::test]
 async fn a_closed_log_is_survived() {
@@ -44,7 +46,7 @@ async fn a_stalled_log_stops_nobody_and_its_losses_are_told() {
     // Far more than a pipe and the queue can hold, by means of a name that fills the access record.
     let admin = deaf.admin;
     let dropped = async || admin.metrics().await.of("zoogate_log_lines_dropped_total");
-    let talkative = PKI.named(&"x".repeat(8_000));
+    let talkative = PKI.named(&"x".repeat(4_000));
     let mut connections = 1;
     while connections < 2000 || dropped().await == 0.0 {
         assert!(connections < 10_000, "nothing is lost?");
@@ -105,6 +107,49 @@ async fn a_start_that_fails_leaves_a_whole_log() {
     assert!(told.contains("listen.address: can't listen on"), "{told}");
     assert!(log.contains("too few open files"), "{log}");
     assert!(log.ends_with('\n'), "{log}");
+}
+
+/// Speaks plaintext from an address of loopback, and waits for the end.
+async fn refused(address: SocketAddr, from: &str) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::new(from.parse().unwrap(), 0)).unwrap();
+    let mut stream = socket.connect(address).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    let _ = stream.read_to_end(&mut Vec::new()).await;
+}
+
+#[tokio::test]
+async fn refused_connections_have_few_records_and_a_count_and_admitted_ones_have_all() {
+    const REFUSED: usize = 200;
+    let upstream = Upstream::start().await;
+    let process = Process::start(Setup::new(&upstream).set("log.level", "info"), None).await;
+    for _ in 0..REFUSED {
+        refused(process.address, "127.0.0.1").await;
+    }
+    refused(process.address, "127.0.0.2").await;
+    // From the same address as the flood.
+    for _ in 0..20 {
+        Client::open(process.address).await.hang_up().await;
+    }
+    assert_eq!(process.admin.reasons().await.len(), REFUSED + 21);
+    process.signal("TERM");
+    eventually("the end", async || process.said("\"stopped\"") == 1).await;
+    let log = process.log();
+    let records = |reason: &str, peer: &str| {
+        let is_one = |event: &&Value| event["message"] == "connection closed" && event["reason"] == reason;
+        log.iter().filter(is_one).filter(|event| event["peer"].as_str().unwrap().starts_with(peer)).count()
+    };
+    assert_eq!(records("client_closed", "127.0.0.1:"), 20);
+    assert_eq!(records("plaintext", "127.0.0.2:"), 1, "nobody uses up what another has");
+    // More than one if the flood takes minutes.
+    let recorded = records("plaintext", "127.0.0.1:");
+    assert!((1..20).contains(&recorded), "{recorded}");
+    let left_out: u64 = log.iter().filter_map(|event| event["left_out"].as_u64()).sum();
+    assert_eq!(recorded as u64 + left_out, REFUSED as u64, "nothing is lost");
+    let summary = log.iter().find(|event| event["message"] == "refused connections without a record of their own");
+    let summary = summary.unwrap();
+    assert_eq!((&summary["reason"], &summary["source"]), (&"plaintext".into(), &"127.0.0.1".into()));
+    process.finish(&[]).await;
 }
 
 /// A program whose log nobody reads after the line that says where it listens.
