@@ -29,10 +29,10 @@ impl fmt::Display for NotServed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed => f.write_str("the request must have one Host header, with a name or an address\n"),
-            Self::Other(host) => write!(
+            Self::Other(host) => writeln!(
                 f,
                 "this page is not served under the name {host}: ask by the IP address, or add the name to the \
-                 configuration and restart zoogate: `admin: {{ hosts: ['{host}'] }}`\n"
+                 configuration and restart zoogate: `admin: {{ hosts: ['{host}'] }}`"
             ),
         }
     }

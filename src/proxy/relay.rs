@@ -3,6 +3,7 @@
 //! Bytes pass through one scratch buffer per thread, so a connection owns a buffer only while a sink can't
 //! keep up, and then its source isn't read: back-pressure in both directions.
 
+mod auth_packet;
 mod judge;
 mod outstanding;
 mod pipe;
@@ -20,8 +21,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::Sleep;
 
+pub use auth_packet::X509Auth;
+pub use judge::Bounds;
 pub(crate) use judge::injected_xids;
-pub use judge::{Bounds, X509Auth};
 
 use super::record::ConnectionRecord;
 use crate::metrics::{ConnectionState, Direction, Metrics, Peer};

@@ -16,9 +16,8 @@ const PREFIX: usize = 4;
 const REQUEST_HEADER: usize = 8;
 const REPLY_HEADER: usize = 16;
 
-/// The shortest `ACL`: perms and two empty strings; the shortest `ClientInfo`: two empty strings.
-const SHORTEST_ACL: usize = 12;
-const SHORTEST_CLIENT_INFO: usize = 8;
+/// The shortest `Id` or `ClientInfo`: two empty strings. An `ACL` has its perms in front.
+const SHORTEST_ID: usize = 8;
 
 /// An id as it stands in an ACL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,12 +146,12 @@ impl Rewriting {
         let header = fields.bytes(REPLY_HEADER)?;
         let error = Fields::new(&header[12..]).int()?;
         let mut rewriting = Self::at(PREFIX + REPLY_HEADER, merge);
-        let (before, shortest) = match opcode {
-            Opcode::GetAcl if error == 0 => (4, SHORTEST_ACL),
-            Opcode::WhoAmI if error == 0 => (0, SHORTEST_CLIENT_INFO),
+        let before = match opcode {
+            Opcode::GetAcl if error == 0 => 4,
+            Opcode::WhoAmI if error == 0 => 0,
             _ => return None,
         };
-        rewriting.open(frame, fields, List { before, ..List::behind(0) }, shortest)?;
+        rewriting.open(frame, fields, List { before, ..List::behind(0) })?;
         Some(rewriting)
     }
 
@@ -239,16 +238,16 @@ impl Rewriting {
             fields.buffer()?;
         }
         if has_acl {
-            return self.open(frame, fields, List::behind(tail), SHORTEST_ACL);
+            return self.open(frame, fields, List::behind(tail));
         }
         self.at = frame.len() - fields.rest().len();
         self.skip(frame, tail)
     }
 
     /// Begins a list where the fields are. Null has no entries.
-    fn open(&mut self, frame: &[u8], mut fields: Fields<'_>, list: List, shortest: usize) -> Option<()> {
+    fn open(&mut self, frame: &[u8], mut fields: Fields<'_>, list: List) -> Option<()> {
         let count_at = frame.len() - fields.rest().len();
-        let left = fields.count(shortest)?;
+        let left = fields.count(list.before + SHORTEST_ID)?;
         self.at = frame.len() - fields.rest().len();
         self.list = Some(List { left, count_at, ..list });
         Some(())

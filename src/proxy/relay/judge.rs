@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::auth_packet::{DIGEST, X509, X509Auth, credential, names_reserved_user};
 use super::outstanding::{Edit, Local, Outstanding, Request};
 use crate::credential::USER_PREFIX;
 use crate::metrics::Metrics;
@@ -31,9 +32,6 @@ const NOTIFICATION: i32 = -1;
 /// does gets its replies: those to injected packets come first.
 const FIRST_INJECTED_XID: i32 = -0x7a6f_6f67;
 
-const DIGEST: &[u8] = b"digest";
-const X509: &[u8] = b"x509";
-
 /// How many times `limits.frame` a reply may have to be held and rewritten; longer ones pass as they are. Translation
 /// makes no request of a client so much longer (names of one byte with SHA-512: 7 times), so what comes back of one is
 /// never as long.
@@ -59,18 +57,6 @@ pub struct Bounds {
     pub translate: Option<Arc<Translator>>,
     /// Replaces the addresses that a reconfigurable ensemble tells its clients.
     pub advertise: Option<Arc<Advertise>>,
-}
-
-/// What becomes of a client's own auth packets of scheme `x509`, with which programs for native TLS add the identity
-/// that they have already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum X509Auth {
-    /// They are the server's business.
-    Pass,
-    /// They are answered in the server's place: yes, it has that identity.
-    Answer,
-    /// They are answered as a server does that doesn't know the scheme, which ends the connection.
-    Refuse,
 }
 
 /// The xids of injected packets, in order.
@@ -410,20 +396,6 @@ fn run(
             Some(rewritten)
         }
     }
-}
-
-/// Whether an auth packet is of scheme digest with a user that begins like those that zoogate derives. Nobody
-/// can forge such a user's hash, but `whoAmI`, and `getACL` where the server masks hashes, show only the user.
-fn names_reserved_user(head: Head<'_>) -> bool {
-    credential(head, DIGEST)
-        .and_then(|packet| packet.get(4..))
-        .is_some_and(|user| user.starts_with(USER_PREFIX.as_bytes()))
-}
-
-/// What an auth packet has behind its scheme, as far as the head reaches, if the scheme is this one.
-fn credential<'a>(head: Head<'a>, scheme: &[u8]) -> Option<&'a [u8]> {
-    let packet = head.0.get(16..)?.strip_prefix(&(scheme.len() as u32).to_be_bytes())?;
-    packet.strip_prefix(scheme)
 }
 
 #[cfg(test)]

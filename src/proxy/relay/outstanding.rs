@@ -15,7 +15,7 @@ pub(super) const LIMIT: usize = 1024;
 /// one began in the chunk before. A power of two, since the queues' memory grows so.
 const MOST: usize = 4096;
 
-const _: () = assert!(LIMIT + (SCRATCH + SHORTEST_REQUEST - 1) / SHORTEST_REQUEST <= MOST);
+const _: () = assert!(LIMIT + SCRATCH.div_ceil(SHORTEST_REQUEST) <= MOST);
 
 /// A length, an xid and an opcode.
 const SHORTEST_REQUEST: usize = 12;

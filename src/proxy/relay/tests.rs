@@ -3,7 +3,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::Instant;
 
-use super::judge::X509Auth;
 use super::stopping::{SPREAD, UNHURRIED};
 use super::*;
 use crate::credential::{DigestAlgorithm, IdentitySecrets};
