@@ -1,6 +1,9 @@
 //! The pages tell the truth where a machine can see it: words, codes, fields, dependencies, links and examples are
 //! those of the code.
 
+#[path = "docs/commands.rs"]
+mod commands;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -206,4 +209,17 @@ fn configurations_on_the_pages_are_taken() {
         }
     }
     assert!(parsed >= 3, "only {parsed} configurations were found");
+}
+
+#[test]
+fn every_row_of_the_stores_names_a_test_that_there_is() {
+    let certificates = page("docs/certificates.md");
+    let rows = section(&certificates, "### Which stores are read");
+    let named: Vec<&str> = rows.iter().filter_map(|row| row.rsplit(" | `").next()?.strip_suffix("` |")).collect();
+    assert!(named.len() > 12, "{named:?}");
+    for name in named {
+        let (module, test) = name.split_once("::").unwrap_or_else(|| panic!("{name} is no test"));
+        let source = page(&format!("tests/stores/{module}.rs"));
+        assert!(test == "…" || source.contains(&format!("#[test]\nfn {test}()")), "{name}");
+    }
 }
