@@ -10,7 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prometheus::Registry;
 use rustls_pki_types::UnixTime;
@@ -291,17 +291,16 @@ async fn next(stops: &mut mpsc::Receiver<&'static str>) -> &'static str {
     }
 }
 
-/// Probes ZooKeeper on an interval, for readiness and metrics.
+/// Probes ZooKeeper for readiness and metrics: on an interval, and sooner while it does not serve.
 async fn watch_upstream(
     upstream: config::Upstream,
     metrics: Arc<Metrics>,
     found: watch::Sender<Option<(Health, i64)>>,
 ) {
     let dialer = dialer(&upstream);
-    let mut interval = tokio::time::interval(upstream.probe_interval);
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut away_since = None;
     loop {
-        interval.tick().await;
+        let asked = Instant::now();
         let health = proxy::probe(&dialer, upstream.probe_timeout).await;
         metrics.upstream_found(health.state);
         let before = found.borrow().as_ref().map(|(before, _)| before.state);
@@ -313,7 +312,10 @@ async fn watch_upstream(
             }
             _ => info!(%state, version, detail, "ZooKeeper's state"),
         }
+        away_since = if state.serves() { None } else { away_since.or(Some(asked)) };
         found.send_replace(Some((health, unix(UnixTime::now()))));
+        let pause = proxy::pause(upstream.probe_interval, away_since.map(|since| asked.duration_since(since)));
+        tokio::time::sleep_until((asked + pause).into()).await;
     }
 }
 

@@ -41,7 +41,7 @@ use ownership::Passwords;
 
 pub use chains::Revalidation;
 pub use handshakes::HandshakeSettings;
-pub use health::{Health, ask, probe};
+pub use health::{Health, ask, pause, probe};
 pub use listener::Pulse;
 pub use record::ACCESS;
 pub use refusals::{Refusals, RefusedClient};

@@ -127,6 +127,8 @@ words! {
         UpstreamTimeout => "upstream_timeout",
         /// ZooKeeper answered the ConnectRequest with something that is not a ConnectResponse.
         UpstreamMalformed => "upstream_malformed",
+        /// ZooKeeper is read-only, without a quorum, and opens no session; its answer was passed on.
+        UpstreamReadOnly => "upstream_read_only",
         /// ZooKeeper refused the session by closing the connection.
         UpstreamRefused => "upstream_refused",
         /// ZooKeeper answered that the session has expired; the answer was passed on.

@@ -49,6 +49,7 @@ use self::verifier::VerifiedChain;
 
 /// `decode_error` (RFC 8446 §6): a length was incorrect.
 const DECODE_ERROR: u8 = 50;
+const PROTOCOL_VERSION: u8 = 70;
 
 /// The client's side of a connection, inside TLS.
 pub type ClientStream = TlsStream<ClientSocket>;
@@ -120,6 +121,12 @@ async fn read_client_hello(
     let begun = *started.insert(Instant::now());
     loop {
         match client_hello::progress(socket.ahead()) {
+            Progress::Whole if client_hello::is_of_ssl3(socket.ahead()) => {
+                // The probe takes any alert for a sign of life.
+                let _ = socket.write_all(&[0x15, 3, 0, 0, 2, plaintext::FATAL, PROTOCOL_VERSION]).await;
+                *started = None;
+                return Err(HandshakeError::Ssl3);
+            }
             Progress::Whole => return Ok(begun),
             Progress::TooLong => {
                 let _ = socket.write_all(&[0x15, 3, 3, 0, 2, plaintext::FATAL, DECODE_ERROR]).await;

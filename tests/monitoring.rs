@@ -6,6 +6,8 @@
 mod dashboard;
 #[path = "monitoring/expressions.rs"]
 mod expressions;
+#[path = "monitoring/probes.rs"]
+mod probes;
 #[path = "monitoring/prometheus.rs"]
 mod prometheus;
 #[path = "monitoring/rules.rs"]

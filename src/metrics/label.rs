@@ -127,6 +127,8 @@ labels! {
     ProbeKind {
         /// Closed without a byte: a TCP health check.
         Empty => "empty",
+        /// The ClientHello of SSL 3.0: HAProxy's `ssl-hello-chk`.
+        Ssl3 => "ssl3",
         /// A four-letter word in plaintext.
         FourLetterWord => "four_letter_word",
         /// A ZooKeeper client without TLS.
@@ -226,8 +228,10 @@ labels! {
     FourLetterWordResult {
         /// On the allow-list; ZooKeeper's answer was passed on.
         Allowed => "allowed",
-        /// Not on the allow-list.
-        Refused => "refused",
+        /// Not on zoogate's allow-list; ZooKeeper was not asked.
+        RefusedByGate => "refused_by_gate",
+        /// On zoogate's allow-list, and not on ZooKeeper's own; its refusal was passed on.
+        RefusedByZookeeper => "refused_by_zookeeper",
     }
 }
 

@@ -102,7 +102,7 @@ fn each_verb_moves_its_own_family() {
     metrics.request_forwarded(Opcode::GetData);
     metrics.request_answered(Opcode::GetData, ms);
     metrics.notified();
-    metrics.four_letter_word(FourLetterWordResult::Refused);
+    metrics.four_letter_word(FourLetterWordResult::RefusedByGate);
     metrics.upstream_connected(ms);
     metrics.upstream_connect_failed();
     for (sample, expected) in [
@@ -127,7 +127,7 @@ fn each_verb_moves_its_own_family() {
         ("zoogate_request_duration_seconds_count{opcode=\"get_data\"}", 1.0),
         ("zoogate_request_duration_seconds_count{opcode=\"set_data\"}", 0.0),
         ("zoogate_notifications_total", 1.0),
-        ("zoogate_four_letter_words_total{result=\"refused\"}", 1.0),
+        ("zoogate_four_letter_words_total{result=\"refused_by_gate\"}", 1.0),
         ("zoogate_upstream_connect_duration_seconds_count", 1.0),
         ("zoogate_upstream_connect_failures_total", 1.0),
     ] {

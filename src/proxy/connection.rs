@@ -40,6 +40,11 @@ enum ConnectionError {
     Dial(#[from] DialError),
     #[error(transparent)]
     Open(#[from] OpenError),
+    // The client reads the same sentence in both cases, so the record tells whose refusal it was.
+    #[error("zoogate refused {0}: four_letter_words.allow does not list it")]
+    WordNotAllowed(FourLetterWord),
+    #[error("ZooKeeper refused {0}: its 4lw.commands.whitelist does not list it")]
+    WordRefused(FourLetterWord),
 }
 
 /// A connection that nothing is known of but its ends.
@@ -146,7 +151,7 @@ impl Connection<'_> {
             Ok(open) if open.session.resumed => Some(SessionOpening::Resumed),
             Ok(_) => Some(SessionOpening::New),
             Err(OpenError::Expired) => Some(SessionOpening::Expired),
-            Err(OpenError::Refused) => Some(SessionOpening::Refused),
+            Err(OpenError::Refused | OpenError::ReadOnly) => Some(SessionOpening::Refused),
             Err(_) => None,
         };
         if let Some(opening) = opening {
@@ -181,18 +186,29 @@ impl Connection<'_> {
         let (client, within) = (&mut authorized.client, self.gate.settings.response_timeout);
         let allowed = self.gate.settings.words.contains(&word);
         let answered = if allowed {
-            self.gate.metrics.four_letter_word(FourLetterWordResult::Allowed);
             match self.dial().await {
                 Ok(mut upstream) => words::ask(client, &mut upstream, word, within).await,
-                Err(error) => return Err(self.dismiss(authorized, error.into()).await),
+                Err(error) => {
+                    self.gate.metrics.four_letter_word(FourLetterWordResult::Allowed);
+                    return Err(self.dismiss(authorized, error.into()).await);
+                }
             }
         } else {
-            self.gate.metrics.four_letter_word(FourLetterWordResult::Refused);
-            words::refuse(client, word, within).await
+            words::refuse(client, word, within).await.map(|()| false)
         };
+        let result = match (allowed, &answered) {
+            (false, _) => FourLetterWordResult::RefusedByGate,
+            (true, Ok(true)) => FourLetterWordResult::RefusedByZookeeper,
+            (true, _) => FourLetterWordResult::Allowed,
+        };
+        self.gate.metrics.four_letter_word(result);
         farewell::bid(authorized.client).await;
         answered?;
-        Ok(if allowed { Ending::FourLetterWord } else { Ending::FourLetterWordRefused })
+        match result {
+            FourLetterWordResult::Allowed => Ok(Ending::FourLetterWord),
+            FourLetterWordResult::RefusedByGate => Err(ConnectionError::WordNotAllowed(word)),
+            FourLetterWordResult::RefusedByZookeeper => Err(ConnectionError::WordRefused(word)),
+        }
     }
 
     async fn dial(&self) -> Result<TcpStream, DialError> {
@@ -269,6 +285,8 @@ impl Connection<'_> {
                 self.gate.notices.unreachable(error);
                 closed(CloseReason::Ended(Ending::UpstreamUnreachable))
             }
+            ConnectionError::WordNotAllowed(_) => closed(CloseReason::Ended(Ending::FourLetterWordRefused)),
+            ConnectionError::WordRefused(_) => closed(CloseReason::Ended(Ending::FourLetterWord)),
             ConnectionError::Open(open) => closed(CloseReason::Ended(open.ending())),
         }
     }
@@ -276,7 +294,7 @@ impl Connection<'_> {
     fn conclude_handshake(&self, failed: &HandshakeFailed) -> Closed {
         let metrics = &self.gate.metrics;
         let Some(refusal) = failed.error.refusal() else {
-            metrics.probed(ProbeKind::Empty);
+            metrics.probed(if failed.error == HandshakeError::Ssl3 { ProbeKind::Ssl3 } else { ProbeKind::Empty });
             return Closed { reason: CloseReason::Probe, detail: None, quiet: true, certificate: None };
         };
         metrics.handshake_refused(refusal, TlsVersion::Unknown, failed.elapsed);

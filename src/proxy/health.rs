@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::upstream::Dialer;
 use crate::metrics::UpstreamState;
 use crate::zk::frame;
-use crate::zk::record::{ConnectResponse, connect_request};
+use crate::zk::record::{ConnectResponse, connect_request, is_read_only_refusal};
 
 /// Longest answer to a four-letter word that is read, in bytes; `srvr` answers with a few hundred.
 const LONGEST_ANSWER: u64 = 16 * 1024;
@@ -48,6 +48,19 @@ pub async fn probe(dialer: &Dialer, within: Duration) -> Health {
 /// If it can't be connected to, or does not answer in time.
 pub async fn ask(dialer: &Dialer, question: &[u8; 4], within: Duration) -> io::Result<String> {
     timeout(within, word(dialer, question)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+/// Time between two probes while ZooKeeper does not serve, at first.
+const SOON: Duration = Duration::from_millis(250);
+
+/// What part of the time without service may pass until the next probe.
+const PART: u32 = 8;
+
+/// How long to wait for the next probe. While ZooKeeper serves, `interval`. While it has not served for some time, an
+/// eighth of that time, from 250 ms up to `interval`: readiness follows a restart at once, and a server that is away for
+/// hours is asked no more often than one that serves.
+pub fn pause(interval: Duration, away: Option<Duration>) -> Duration {
+    away.map_or(interval, |away| (away / PART).max(SOON).min(interval))
 }
 
 async fn ask_all(dialer: &Dialer) -> io::Result<Health> {
@@ -109,8 +122,11 @@ const NO_SESSION: i64 = 1;
 async fn resume_nothing(dialer: &Dialer) -> io::Result<Health> {
     let mut stream = dial(dialer).await?;
     stream.write_all(&connect_request(NO_SESSION, [0; 16], 4000)).await?;
-    let answer = frame::read_frame(&mut stream).await.ok().and_then(|body| ConnectResponse::parse(body).ok());
-    Ok(match answer {
+    let answer = frame::read_frame(&mut stream).await.ok();
+    if answer.as_deref().is_some_and(is_read_only_refusal) {
+        return Ok(Health::new(UpstreamState::ReadOnly, "a ConnectRequest; it allows no four-letter words"));
+    }
+    Ok(match answer.and_then(|body| ConnectResponse::parse(body).ok()) {
         Some(response) if response.read_only() == Some(true) => {
             Health::new(UpstreamState::ReadOnly, "a ConnectRequest; it allows no four-letter words")
         }
@@ -122,6 +138,28 @@ async fn resume_nothing(dialer: &Dialer) -> io::Result<Health> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_that_does_not_serve_is_asked_sooner_and_ever_less_often() {
+        let interval = Duration::from_secs(5);
+        assert_eq!(pause(interval, None), interval);
+        assert_eq!(pause(interval, Some(Duration::ZERO)), SOON);
+        assert_eq!(pause(interval, Some(Duration::from_secs(2))), SOON);
+        assert_eq!(pause(interval, Some(Duration::from_secs(16))), Duration::from_secs(2));
+        assert_eq!(pause(interval, Some(Duration::from_secs(86_400))), interval);
+        let shorter = Duration::from_millis(100);
+        assert_eq!(pause(shorter, Some(Duration::ZERO)), shorter, "upstream.probe_interval is never exceeded");
+
+        // As a server that never comes: the first minute, and the hour behind it.
+        let (mut now, mut probes) = (Duration::ZERO, Vec::new());
+        while now < Duration::from_secs(3660) {
+            probes.push(now);
+            now += pause(interval, Some(now));
+        }
+        let first = probes.iter().filter(|at| at.as_secs() < 60).count();
+        assert!((20..=40).contains(&first), "{first}");
+        assert!(probes.len() - first <= 3600 / 5 + 1, "{}", probes.len());
+    }
 
     #[test]
     fn only_a_server_that_says_so_serves() {

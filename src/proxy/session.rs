@@ -23,7 +23,7 @@ use crate::tls::{ClientSocket, ClientStream};
 use crate::translate::Translator;
 use crate::zk::four_letter_word::FourLetterWord;
 use crate::zk::frame::{self, First, FrameError};
-use crate::zk::record::{ConnectRequest, ConnectResponse, Malformed};
+use crate::zk::record::{self, ConnectRequest, ConnectResponse, Malformed, is_read_only_refusal};
 
 /// How often a client that waits for ZooKeeper is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -84,6 +84,12 @@ pub(crate) enum OpenError {
     /// ZooKeeper closed instead of answering: its way to refuse a session.
     #[error("ZooKeeper closed the connection instead of answering the ConnectRequest")]
     Refused,
+    /// ZooKeeper has no quorum, is read-only (`readonlymode.enabled`) and opens no session.
+    #[error(
+        "ZooKeeper is read-only, since it has lost its quorum, and opens no sessions; the client got its answer, the error \
+         NOTREADONLY"
+    )]
+    ReadOnly,
     /// ZooKeeper's connection broke.
     #[error("ZooKeeper's connection broke: {0}")]
     Upstream(io::Error),
@@ -116,6 +122,7 @@ impl OpenError {
             Self::Left => Ending::ClientClosed,
             Self::ResponseTimeout(_) => Ending::UpstreamTimeout,
             Self::Refused => Ending::UpstreamRefused,
+            Self::ReadOnly => Ending::UpstreamReadOnly,
             Self::Upstream(_) => Ending::UpstreamReset,
             Self::BadResponse(_) => Ending::UpstreamMalformed,
             Self::NotOwner { .. } => Ending::SessionRefused,
@@ -153,17 +160,23 @@ pub(crate) async fn open(
     let Authorized { mut client, grant, share } = authorized;
     let mut injected = 0;
     let negotiated = async {
-        let mut response = tokio::select! {
+        let body = tokio::select! {
             answered = ask(&mut upstream, request, within) => answered?,
             () = gone(client.get_ref().0) => return Err(OpenError::Left),
         };
+        if is_read_only_refusal(&body) {
+            tell(&mut client, &record::frame(&body), within).await?;
+            return Err(OpenError::ReadOnly);
+        }
+        let mut response =
+            ConnectResponse::parse(body).map_err(|error: Malformed| OpenError::BadResponse(error.to_string()))?;
         if response.timeout() > 0 {
             let packets = grant.packets(response.session_id(), injected_xids());
             inject(&mut upstream, packets.frames.expose(), within).await?;
             injected = packets.count;
             response = passwords.give(&grant, response);
         }
-        tell(&mut client, &response, within).await?;
+        tell(&mut client, &response.to_frame(), within).await?;
         if response.timeout() <= 0 {
             return Err(OpenError::Expired);
         }
@@ -186,7 +199,7 @@ pub(crate) async fn open(
 pub(crate) async fn refuse(authorized: Authorized, request: &ConnectRequest, within: Duration) {
     let mut client = authorized.client;
     // If the client can't be told, it is gone.
-    let _ = tell(&mut client, &request.expired(), within).await;
+    let _ = tell(&mut client, &request.expired().to_frame(), within).await;
     farewell::bid(client).await;
 }
 
@@ -204,12 +217,12 @@ async fn gone(client: &ClientSocket) {
     }
 }
 
-/// The server's answer to a ConnectRequest.
+/// The body of the server's answer to a ConnectRequest.
 async fn ask(
     upstream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     request: &ConnectRequest,
     within: Duration,
-) -> Result<ConnectResponse, OpenError> {
+) -> Result<Vec<u8>, OpenError> {
     let closed = |error: io::Error| match error.kind() {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => OpenError::Refused,
         _ => OpenError::Upstream(error),
@@ -219,9 +232,7 @@ async fn ask(
         frame::read_frame(upstream).await
     };
     match timeout(within, exchange).await {
-        Ok(Ok(body)) => {
-            ConnectResponse::parse(body).map_err(|error: Malformed| OpenError::BadResponse(error.to_string()))
-        }
+        Ok(Ok(body)) => Ok(body),
         Ok(Err(FrameError::Closed)) => Err(OpenError::Refused),
         Ok(Err(error @ FrameError::Length(_))) => Err(OpenError::BadResponse(error.to_string())),
         Ok(Err(FrameError::Io(error))) => Err(closed(error)),
@@ -239,13 +250,9 @@ async fn inject(
 }
 
 /// Passes the answer on.
-async fn tell(
-    client: &mut (impl AsyncWrite + Unpin),
-    response: &ConnectResponse,
-    within: Duration,
-) -> Result<(), OpenError> {
+async fn tell(client: &mut (impl AsyncWrite + Unpin), answer: &[u8], within: Duration) -> Result<(), OpenError> {
     let write = async {
-        client.write_all(&response.to_frame()).await?;
+        client.write_all(answer).await?;
         client.flush().await
     };
     timeout(within, write).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(OpenError::Client)

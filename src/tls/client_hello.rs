@@ -63,6 +63,16 @@ pub(crate) fn progress(bytes: &[u8]) -> Progress {
     Progress::TooLong
 }
 
+/// Whether a whole ClientHello is that of SSL 3.0. Clients of TLS may use a record of that version too, so the version in
+/// the hello, behind the headers, decides.
+pub(crate) fn is_of_ssl3(bytes: &[u8]) -> bool {
+    const SSL3: [u8; 2] = [3, 0];
+    let hello = RECORD_HEADER + MESSAGE_HEADER;
+    bytes.get(1..3) == Some(&SSL3)
+        && bytes.get(hello - MESSAGE_HEADER) == Some(&CLIENT_HELLO)
+        && bytes.get(hello..hello + 2) == Some(&SSL3)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

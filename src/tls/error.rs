@@ -15,6 +15,9 @@ pub enum HandshakeError {
     /// The client closed without sending a byte: a load balancer's health check.
     #[error("the client closed the connection without sending anything")]
     Probe,
+    /// The client sent the ClientHello of SSL 3.0, which no client sends any more: HAProxy's `ssl-hello-chk`.
+    #[error("the client sent the ClientHello of SSL 3.0, as HAProxy's ssl-hello-chk does")]
+    Ssl3,
     /// The client does not speak TLS.
     #[error("the client spoke plaintext ({}) to the TLS port{}", .0.as_str(), .0.remedy())]
     Plaintext(PlaintextKind),
@@ -46,8 +49,11 @@ pub enum HandshakeError {
     /// The client's certificate is not acceptable.
     #[error("{}", .0.detail)]
     Refused(Box<VerifyError>),
-    /// The client has no certificate, or none that fits the CA names it was given.
-    #[error("the client sent no certificate: configure its key store")]
+    /// The client has no certificate, or none that fits what it was asked for. Clients don't tell which.
+    #[error(
+        "the client sent no certificate: its key store is not configured, or no certificate in it fits the CAs and \
+         signature algorithms that zoogate asks for; or it is a probe, which needs none"
+    )]
     NoCertificate,
     /// The client does not speak a TLS version that is allowed here.
     #[error("the client speaks no TLS version that is allowed here")]
@@ -73,7 +79,7 @@ impl HandshakeError {
     /// The word from the closed list; `None` for a probe, which is not a refused client.
     pub fn refusal(&self) -> Option<Refusal> {
         match self {
-            Self::Probe => None,
+            Self::Probe | Self::Ssl3 => None,
             Self::Plaintext(_) => Some(Refusal::Plaintext),
             Self::ProxyHeader(_) => Some(Refusal::ProxyHeader),
             Self::LongClientHello | Self::LongHandshake => Some(Refusal::Malformed),
@@ -94,7 +100,7 @@ impl HandshakeError {
 
     /// Whether something was written to the client, or it should see an orderly end.
     pub(crate) fn is_answered(&self) -> bool {
-        matches!(self, Self::Plaintext(_) | Self::ProxyHeader(_) | Self::LongClientHello)
+        matches!(self, Self::Plaintext(_) | Self::ProxyHeader(_) | Self::Ssl3 | Self::LongClientHello)
     }
 
     /// From what rustls says, when the client's certificate was not the reason.

@@ -6,6 +6,9 @@ pub const PASSWORD_LENGTH: usize = 16;
 /// `KeeperException.Code.AUTHFAILED`.
 pub const AUTH_FAILED: i32 = -115;
 
+/// `KeeperException.Code.NOTREADONLY`.
+const NOT_READ_ONLY: i32 = -119;
+
 /// `RequestHeader.type` of an auth packet.
 const AUTH: i32 = 100;
 
@@ -147,6 +150,12 @@ impl ConnectResponse {
     }
 }
 
+/// Whether a server without a quorum refuses to open a session, since it is read-only: since 3.7 it answers the
+/// ConnectRequest by a bare `ReplyHeader` (`ReadOnlyRequestProcessor`), unless sessions are local.
+pub fn is_read_only_refusal(body: &[u8]) -> bool {
+    body.len() == 16 && int(body, 12) == NOT_READ_ONLY
+}
+
 /// An auth packet (`RequestHeader`, `AuthPacket`) as a frame.
 pub fn auth_packet(xid: i32, scheme: &str, data: &[u8]) -> Vec<u8> {
     let mut body = Vec::with_capacity(20 + scheme.len() + data.len());
@@ -177,7 +186,8 @@ pub fn connect_request(session_id: i64, password: [u8; PASSWORD_LENGTH], timeout
     frame(&body)
 }
 
-fn frame(body: &[u8]) -> Vec<u8> {
+/// A frame: the length, and the body.
+pub(crate) fn frame(body: &[u8]) -> Vec<u8> {
     let mut frame = Vec::with_capacity(4 + body.len());
     frame.extend_from_slice(&(body.len() as u32).to_be_bytes());
     frame.extend_from_slice(body);

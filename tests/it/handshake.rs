@@ -87,6 +87,34 @@ async fn plaintext_is_counted_by_kind_and_logged_once_a_minute() {
     assert!(upstream.seen().is_empty());
 }
 
+/// What HAProxy 2.6 sends for `option ssl-hello-chk`: a ClientHello of SSL 3.0, in a record of that version.
+const SSL_HELLO_CHK: &str = "16030000790100007503006b0ef1df484150524f585953534c43484b0a484150524f585953534c43484b0a00004e\
+    000100020003000400050006000700080009000a000b000c000d000e000f0010001100120013001400150016001700180019001a001b002f00300031\
+    00320033003400350036003700380039003a0100";
+
+#[tokio::test]
+async fn the_hello_check_of_haproxy_is_a_probe_and_gets_an_alert() {
+    let upstream = Upstream::start().await;
+    let proxy = Proxy::start(&upstream).await;
+    let pairs = SSL_HELLO_CHK.as_bytes().chunks(2);
+    let hello: Vec<u8> =
+        pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect();
+    assert_eq!(hello.len(), 126);
+    // Any record of a handshake or an alert contents HAProxy.
+    assert_eq!(plaintext(&proxy, &hello).await, [0x15, 3, 0, 0, 2, 2, 70]);
+    assert_eq!(proxy.admin.reasons().await, ["probe"]);
+    // The same hello of TLS 1.0 is a client's, too old, and no probe.
+    let mut old = hello.clone();
+    old[10] = 1;
+    assert_eq!(plaintext(&proxy, &old).await[0], 0x15);
+    assert_eq!(proxy.admin.reasons().await, ["probe", "no_common_version"]);
+    assert_eq!(proxy.records()[0]["level"], "DEBUG");
+    let metrics = proxy.admin.metrics().await;
+    assert_eq!(metrics.of("zoogate_probe_connections_total{kind=\"ssl3\"}"), 1.0);
+    proxy.finish(&["probe", "no_common_version"]).await;
+    assert!(upstream.seen().is_empty());
+}
+
 #[tokio::test]
 async fn empty_probes_are_counted_apart_and_logged_for_debuggers_only() {
     let upstream = Upstream::start().await;

@@ -61,8 +61,37 @@ async fn other_words_are_refused_in_zookeepers_own_words_and_never_reach_it() {
         assert_eq!(client.rest().await, (refusal, End::Goodbye));
     }
     assert!(upstream.seen().is_empty());
-    assert_eq!(proxy.admin.metrics().await.of(&count("refused")), 4.0);
+    assert_eq!(proxy.admin.metrics().await.of(&count("refused_by_gate")), 4.0);
+    assert_eq!(proxy.admin.reasons().await, ["four_letter_word_refused"; 4]);
+    let detail = proxy.records()[0]["detail"].to_string();
+    assert!(detail.contains("zoogate refused dump: four_letter_words.allow does not list it"), "{detail}");
     proxy.finish(&["four_letter_word_refused"; 4]).await;
+}
+
+/// The client reads the same sentence; the record and the metric tell whose refusal it was.
+#[tokio::test]
+async fn a_word_that_zookeeper_refuses_is_told_from_one_that_the_gate_refuses() {
+    let upstream = Upstream::scripted(|mut server: Server| async move {
+        let mut word = [0; 4];
+        server.stream.read_exact(&mut word).await.unwrap();
+        let word = String::from_utf8(word.to_vec()).unwrap();
+        server.dribble(format!("{word} is not executed because it is not in the whitelist.\n").as_bytes()).await;
+        server.fin().await;
+    })
+    .await;
+    let proxy = Proxy::start(&upstream).await;
+    let mut client = Client::connect(proxy.address, &PKI.alice).await;
+    client.send(b"ruok").await;
+    let refusal = b"ruok is not executed because it is not in the whitelist.\n".to_vec();
+    assert_eq!(client.rest().await, (refusal, End::Goodbye));
+    upstream.finish().await;
+    let metrics = proxy.admin.metrics().await;
+    let counts = ["refused_by_zookeeper", "refused_by_gate", "allowed"].map(|result| metrics.of(&count(result)));
+    assert_eq!(counts, [1.0, 0.0, 0.0]);
+    assert_eq!(proxy.admin.reasons().await, ["four_letter_word"]);
+    let detail = proxy.records()[0]["detail"].to_string();
+    assert!(detail.contains("ZooKeeper refused ruok: its 4lw.commands.whitelist"), "{detail}");
+    proxy.finish(&["four_letter_word"]).await;
 }
 
 #[tokio::test]

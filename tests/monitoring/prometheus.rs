@@ -20,7 +20,7 @@ pub(crate) fn promtool(arguments: &[&str], file: &Path) -> (bool, String) {
 }
 
 /// The program in the environment variable of its name, in capitals, or else the one that `make setup` puts there.
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let named = std::env::var_os(name.to_uppercase());
     named.map_or_else(|| set_up(&format!("prometheus/{name}")), PathBuf::from)
 }

@@ -163,26 +163,51 @@ curator_client() {
 
 # ── Prometheus ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-# Its two programs in target/prometheus/. Debian's package is unpacked and not installed: it would start a service,
-# and bring what only its console needs.
+# Prints the path of a Debian package, fetched into the directory $1. It is to be unpacked and not installed: it would
+# start a service, and bring what nobody here needs.
+debian_package() {
+  local dir=$1 package=$2 sudo=()
+  have apt-get && have dpkg-deb || die "$package is missing; please install it by hand"
+  if ! (cd "$dir" && apt-get download -qq "$package" >/dev/null 2>&1); then
+    # The lists of packages are old, or there are none.
+    [ "$(id -u)" -eq 0 ] || sudo=(sudo)
+    "${sudo[@]}" apt-get update -qq >&2 || die "apt-get update failed; see its message above"
+    (cd "$dir" && apt-get download -qq "$package" >/dev/null) \
+      || die "apt-get could not fetch $package; see its message above"
+  fi
+  ls "$dir/${package}_"*.deb
+}
+
+# The blackbox_exporter, as target/blackbox/prometheus-blackbox-exporter.
+blackbox() {
+  local dir=$PWD/target/blackbox program=prometheus-blackbox-exporter deb
+  [ -x "$dir/$program" ] && return
+  rm -rf "$dir" "$dir.new"
+  mkdir -p "$dir.new"
+  if have "$program"; then
+    ln -s "$(command -v "$program")" "$dir.new/$program"
+  else
+    say "fetching Debian's $program (about 4 MiB)"
+    deb=$(debian_package "$dir.new" "$program")
+    dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$dir.new" --strip-components=3 "./usr/bin/$program" \
+      || die "the package $program has no program of that name"
+    rm "$deb"
+  fi
+  mv "$dir.new" "$dir"
+}
+
+# Its two programs in target/prometheus/.
 prometheus() {
-  local dir=$PWD/target/prometheus program sudo=()
+  local dir=$PWD/target/prometheus program deb
   [ -x "$dir/promtool" ] && [ -x "$dir/prometheus" ] && return
   rm -rf "$dir" "$dir.new"
   mkdir -p "$dir.new/deb"
   if have promtool && have prometheus; then
     for program in promtool prometheus; do ln -s "$(command -v "$program")" "$dir.new/$program"; done
   else
-    have apt-get && have dpkg-deb || die "promtool and prometheus are missing; please install them by hand"
     say "fetching Debian's prometheus (about 20 MiB)"
-    if ! (cd "$dir.new/deb" && apt-get download -qq prometheus >/dev/null 2>&1); then
-      # The lists of packages are old, or there are none.
-      [ "$(id -u)" -eq 0 ] || sudo=(sudo)
-      "${sudo[@]}" apt-get update -qq || die "apt-get update failed; see its message above"
-      (cd "$dir.new/deb" && apt-get download -qq prometheus >/dev/null) \
-        || die "apt-get could not fetch prometheus; see its message above"
-    fi
-    dpkg-deb --fsys-tarfile "$dir.new"/deb/*.deb \
+    deb=$(debian_package "$dir.new/deb" prometheus)
+    dpkg-deb --fsys-tarfile "$deb" \
       | tar -x -C "$dir.new" --strip-components=3 ./usr/bin/promtool ./usr/bin/prometheus \
       || die "the package prometheus has no promtool or no prometheus"
   fi
@@ -208,6 +233,7 @@ case "$purpose" in
     "$here/c_client.sh"
     "$here/haproxy.sh"
     prometheus
+    blackbox
     ;;
   demo)
     install_packages "$(missing_packages)"

@@ -12,7 +12,7 @@ use crate::support::gate::Gate;
 use crate::support::pki::Pki;
 use crate::support::wire::{self, Session, Wire, op};
 use crate::support::zookeeper::{Factory, ZooKeeperConfig};
-use crate::support::{run, set_up, wait_for};
+use crate::support::{free_address, run, set_up, wait_for};
 
 /// A ConnectRequest for a session of 10 s.
 fn connect_request(id: i64, password: &[u8], read_only: &[u8]) -> Vec<u8> {
@@ -107,6 +107,58 @@ fn a_password_of_another_length_resumes_nothing_on_3_4() {
 #[test]
 fn a_password_of_another_length_resumes_nothing_on_3_9() {
     a_password_of_another_length_resumes_nothing("3.9.5");
+}
+
+/// A server of an ensemble without a quorum closes where the client does not take a read-only server. Where it does, servers
+/// before 3.7 open a session, and later ones refuse in the words of a reply, NOTREADONLY. A client sees what it sees
+/// directly; `lengths` are those of the answers, and `reasons` how the gate calls the endings.
+fn a_read_only_server_is_named_as_one(version: &str, lengths: [Option<usize>; 3], reasons: &[&str]) {
+    let pki = Pki::new();
+    let members: Vec<String> =
+        (1..=3).map(|number| format!("server.{number}={}:{}", free_address(), free_address().port())).collect();
+    let server = ZooKeeperConfig::new(version, Factory::Nio)
+        .line("4lw.commands.whitelist=*")
+        .jvm("-Dreadonlymode.enabled=true")
+        .member(1, &members)
+        .spawn();
+    wait_for(|| (server.mode().as_deref() == Some("read-only")).then_some(())).expect("a read-only server");
+    let gate = Gate::spawn(&Gate::config(&pki, server.address()));
+    wait_for(|| gate.get("/readyz").filter(|(_, body)| body.contains("read_only"))).expect("/readyz tells it");
+    for (read_only, length) in [&[][..], &[0], &[1]].into_iter().zip(lengths) {
+        let answer = |mut wire: Wire| {
+            wire.send_frame(&connect_request(0, &[0; 16], read_only)).unwrap();
+            wire.read_frame().unwrap()
+        };
+        let directly = answer(Wire::plain(server.address()));
+        let gated = answer(Wire::tls(gate.address(), &pki.ca, &pki.alice).unwrap());
+        assert_eq!(directly.as_ref().map(Vec::len), length, "{version} {read_only:?}");
+        assert_eq!(gated.as_ref().map(Vec::len), length, "{version} {read_only:?}");
+        if length == Some(16) {
+            assert_eq!(gated, directly);
+        }
+    }
+    let ended = || {
+        let ended: Vec<String> =
+            gate.log().iter().filter_map(|line| Some(line["reason"].as_str()?.to_owned())).collect();
+        Some(ended).filter(|ended| ended.len() == 3)
+    };
+    assert_eq!(wait_for(ended).expect("three records"), reasons);
+    if reasons.contains(&"upstream_read_only") {
+        assert!(details(&gate, "upstream_read_only")[0].contains("ZooKeeper is read-only"));
+    }
+    gate.finish();
+}
+
+#[test]
+fn a_read_only_server_of_3_9_is_named_as_one() {
+    let reasons = ["upstream_refused", "upstream_refused", "upstream_read_only"];
+    a_read_only_server_is_named_as_one("3.9.5", [None, None, Some(16)], &reasons);
+}
+
+#[test]
+fn a_read_only_server_of_3_6_is_named_as_one() {
+    let reasons = ["upstream_refused", "upstream_refused", "client_closed"];
+    a_read_only_server_is_named_as_one("3.6.4", [None, None, Some(37)], &reasons);
 }
 
 #[test]
