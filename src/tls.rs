@@ -14,6 +14,7 @@ mod certificate;
 mod client_hello;
 mod connection;
 mod der;
+mod distribution_point;
 mod error;
 mod name;
 mod path;

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, SubjectPublicKeyInfoDer};
-use x509_parser::extensions::{DistributionPointName, GeneralName, ParsedExtension};
+use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::{FromDer, X509Certificate, X509Extension};
 use x509_parser::public_key::PublicKey;
 
 use super::der;
+use super::distribution_point::{PointName, points_of_certificate};
 use super::name;
 use super::signatures::Signatures;
 use super::verifier::VerifyError;
@@ -20,6 +21,9 @@ const RSA_MIN_BITS: usize = 2048;
 const RSA_MAX_BITS: usize = 8192;
 /// RSA public exponents longer than this are refused: a check takes a step for each bit, and every tool makes 65537.
 const RSA_MAX_EXPONENT_BITS: usize = 17;
+
+/// The OID 2.5.29.31.
+const CRL_DISTRIBUTION_POINTS: &[u8] = b"\x55\x1d\x1f";
 
 const KEY_CERT_SIGN: u16 = 1 << 5;
 const CRL_SIGN: u16 = 1 << 6;
@@ -54,8 +58,8 @@ pub(crate) struct Extensions {
     pub(crate) policy_constraints: bool,
     /// OID of the first critical extension that is not implemented.
     pub(crate) unknown_critical: Option<String>,
-    /// URIs of the CRL distribution points.
-    pub(crate) crl_uris: Vec<String>,
+    /// The names of its CRL distribution points; none if they can't be read.
+    pub(crate) crl_points: Vec<PointName>,
     /// The keyIdentifier of the authorityKeyIdentifier.
     issuer_key_id: Option<Box<[u8]>>,
     /// Whether it has a subjectAltName, as leaves have.
@@ -243,12 +247,16 @@ impl Extensions {
             if !seen.insert(extension.oid.as_bytes()) {
                 return Err(format!("it has the extension {} twice", extension.oid.to_id_string()));
             }
-            read.add(extension)?;
+            read.add(extension, certificate.issuer().as_raw())?;
         }
         Ok(read)
     }
 
-    fn add(&mut self, extension: &X509Extension<'_>) -> Result<(), String> {
+    fn add(&mut self, extension: &X509Extension<'_>, issuer: &[u8]) -> Result<(), String> {
+        if extension.oid.as_bytes() == CRL_DISTRIBUTION_POINTS {
+            self.crl_points = points_of_certificate(extension.value, issuer).unwrap_or_default();
+            return Ok(());
+        }
         // Spelt only where it is needed: that costs more than to parse most extensions.
         let oid = || extension.oid.to_id_string();
         match extension.parsed_extension() {
@@ -264,10 +272,6 @@ impl Extensions {
             ParsedExtension::NameConstraints(_) => self.name_constraints = true,
             ParsedExtension::PolicyConstraints(_) | ParsedExtension::InhibitAnyPolicy(_) => {
                 self.policy_constraints = true
-            }
-            ParsedExtension::CRLDistributionPoints(points) => {
-                let names = points.iter().filter_map(|point| point.distribution_point.as_ref());
-                self.crl_uris = names.flat_map(full_name_uris).collect();
             }
             ParsedExtension::AuthorityKeyIdentifier(id) => {
                 self.issuer_key_id = id.key_identifier.as_ref().map(|id| id.0.into());
@@ -289,17 +293,6 @@ impl Extensions {
             _ => {}
         }
         Ok(())
-    }
-}
-
-/// The URIs of a distribution point's full name.
-pub(crate) fn full_name_uris(name: &DistributionPointName<'_>) -> Vec<String> {
-    match name {
-        DistributionPointName::FullName(names) => names
-            .iter()
-            .filter_map(|name| if let GeneralName::URI(uri) = name { Some((*uri).to_owned()) } else { None })
-            .collect(),
-        DistributionPointName::NameRelativeToCRLIssuer(_) => Vec::new(),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Certificate revocation lists: parsed and verified once, then a look-up per certificate.
 //!
-//! Only complete CRLs of the certificate's own issuer are taken (RFC 5280 §5). Delta CRLs, indirect CRLs and
-//! CRLs for some reasons or some kinds of certificates are refused when they are loaded, because treating one
-//! as complete would let a revoked client in.
+//! Only CRLs of the certificate's own issuer are taken (RFC 5280 §5). Delta CRLs, indirect CRLs and CRLs for some
+//! reasons are refused when they are loaded, because treating one as complete would let a revoked client in. A CRL
+//! for some certificates, by their kind or their distribution point, counts for these alone.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -12,7 +12,8 @@ use rustls_pki_types::UnixTime;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Extension};
 
-use super::certificate::{Certificate, Signature, full_name_uris, verify_signed};
+use super::certificate::{Certificate, Signature, verify_signed};
+use super::distribution_point::{Kind, PointName, Scope, ScopeError};
 use super::signatures::Signatures;
 use super::trusted::Trusted;
 use super::verifier::VerifyError;
@@ -67,7 +68,7 @@ pub struct CrlInfo {
     pub issuer: String,
     /// The issuer's common name, or the whole issuer when it has none; for people.
     pub issuer_common_name: String,
-    /// The CRL number in decimal; version 1 CRLs have none.
+    /// The CRL number in decimal. CRLs of version 1 have none, nor have those of EasyRSA and cfssl.
     pub number: Option<String>,
     /// Unix seconds.
     pub this_update: i64,
@@ -115,9 +116,6 @@ pub enum CrlError {
     /// A critical extension of the CRL or of an entry is not implemented.
     #[error("the CRL of {0} has the critical extension {1}, which is not supported")]
     UnknownCritical(String, String),
-    /// A version 2 CRL without a number (RFC 5280 §5.2.3).
-    #[error("the CRL of {0} has no CRL number: issue it with the crlNumber extension")]
-    NoNumber(String),
     /// The trust store knows its issuer, and the signature is not the issuer's.
     #[error("the signature of the CRL does not verify with the key of {0} in the trust store")]
     BadSignature(String),
@@ -137,8 +135,7 @@ struct Crl {
     der: Vec<u8>,
     info: CrlInfo,
     revoked: HashSet<Box<[u8]>>,
-    /// URIs of its distribution point; when there are any, it covers only certificates that name one of them.
-    uris: Vec<String>,
+    scope: Scope,
     /// Issuer keys it was verified with, and the result.
     verified: Mutex<Vec<(Box<[u8]>, bool)>>,
 }
@@ -223,7 +220,7 @@ impl Revocation {
             } else if crl.lists(subject) {
                 return Err(revoked(subject, crl));
             } else if !crl.covers(subject) {
-                unknown = unknown.max(Unknown::OtherPoint);
+                unknown = unknown.max(Unknown::OtherScope(crl.other_scope(subject)));
             } else if let Some(next) = crl.info.next_update.filter(|&next| now > next && !moment.overdue_crls) {
                 unknown = unknown.max(Unknown::Stale(next));
             } else if now < crl.info.this_update && !moment.overdue_crls {
@@ -241,12 +238,12 @@ impl Revocation {
 }
 
 /// Why no CRL answered; the greatest is told.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Unknown {
     Absent,
     BadSignature,
     MayNotSign,
-    OtherPoint,
+    OtherScope(String),
     Early(i64),
     Stale(i64),
 }
@@ -257,7 +254,7 @@ impl fmt::Display for Unknown {
             Self::Absent => f.write_str("is not configured: add it to tls.crls"),
             Self::BadSignature => f.write_str("is signed with another key"),
             Self::MayNotSign => f.write_str("can't be used, because the CA's keyUsage lacks cRLSign"),
-            Self::OtherPoint => f.write_str("is for another distribution point"),
+            Self::OtherScope(why) => f.write_str(why),
             Self::Early(at) => write!(f, "is not valid before {}: compare the clocks", date(*at)),
             Self::Stale(at) => write!(f, "was due for renewal at {}: fetch the current one", date(*at)),
         }
@@ -282,14 +279,7 @@ impl Crl {
             return Err(CrlError::Malformed("it names two different signature algorithms".to_owned()));
         }
         let issuer = name::text(tbs.issuer.as_raw());
-        let mut uris = Vec::new();
-        let mut number = None;
-        for extension in parsed.extensions() {
-            read_extension(extension, &issuer, &mut number, &mut uris)?;
-        }
-        if parsed.version().is_some() && number.is_none() {
-            return Err(CrlError::NoNumber(issuer));
-        }
+        let CrlExtensions { number, scope } = CrlExtensions::read(parsed.extensions(), tbs.issuer.as_raw())?;
         let mut revoked = HashSet::with_capacity(tbs.revoked_certificates.len());
         for entry in &tbs.revoked_certificates {
             entry.extensions().iter().try_for_each(|extension| check_entry(extension, &issuer))?;
@@ -304,7 +294,7 @@ impl Crl {
             entries: revoked.len(),
         };
         let name = name::canonical(tbs.issuer.as_raw());
-        Ok((name, Self { info, revoked, uris, verified: Mutex::default(), der }))
+        Ok((name, Self { info, revoked, scope, verified: Mutex::default(), der }))
     }
 
     /// When the trust store has the issuer, one of its keys must have signed the CRL and be allowed to.
@@ -341,46 +331,69 @@ impl Crl {
     }
 
     fn covers(&self, subject: &Certificate<'_>) -> bool {
-        self.uris.is_empty() || subject.extensions.crl_uris.iter().any(|uri| self.uris.contains(uri))
+        self.scope.covers(subject.extensions.ca, &subject.extensions.crl_points)
+    }
+
+    /// Why it does not cover a certificate.
+    fn other_scope(&self, subject: &Certificate<'_>) -> String {
+        let names = |points: &[PointName]| match points {
+            [] => "none".to_owned(),
+            points => points.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+        };
+        match self.scope.kind {
+            Kind::Users if subject.extensions.ca => "covers no CAs (onlyContainsUserCerts)".to_owned(),
+            Kind::Cas if !subject.extensions.ca => "covers CAs only (onlyContainsCACerts)".to_owned(),
+            _ => format!(
+                "is for another distribution point: the certificate names {}, the CRL is that of {}",
+                names(&subject.extensions.crl_points),
+                names(&self.scope.points)
+            ),
+        }
     }
 }
 
-fn read_extension(
-    extension: &X509Extension<'_>,
-    issuer: &str,
-    number: &mut Option<String>,
-    uris: &mut Vec<String>,
-) -> Result<(), CrlError> {
-    let oid = extension.oid.to_id_string();
-    match extension.parsed_extension() {
-        _ if oid == "2.5.29.27" => return Err(CrlError::Delta(issuer.to_owned())),
-        ParsedExtension::CRLNumber(value) => *number = Some(value.to_string()),
-        ParsedExtension::IssuingDistributionPoint(point) => {
-            let partial = |what| Err(CrlError::Partial(issuer.to_owned(), what));
-            if point.indirect_crl {
-                return Err(CrlError::Indirect(issuer.to_owned()));
-            }
-            if point.only_some_reasons.is_some() {
-                return partial("onlySomeReasons");
-            }
-            if point.only_contains_user_certs || point.only_contains_ca_certs || point.only_contains_attribute_certs {
-                return partial("only some kinds of certificates");
-            }
-            if let Some(name) = &point.distribution_point {
-                *uris = full_name_uris(name);
-                if uris.is_empty() {
-                    return partial("a distribution point without a URI");
+/// What the extensions of a CRL say.
+#[derive(Default)]
+struct CrlExtensions {
+    number: Option<String>,
+    scope: Scope,
+}
+
+impl CrlExtensions {
+    /// Every extension by itself, since one that a library can't read must not count as absent.
+    fn read(extensions: &[X509Extension<'_>], issuer: &[u8]) -> Result<Self, CrlError> {
+        let (mut read, mut seen) = (Self::default(), HashSet::new());
+        let text = || name::text(issuer);
+        for extension in extensions {
+            let oid = extension.oid.to_id_string();
+            match oid.as_str() {
+                "2.5.29.27" => return Err(CrlError::Delta(text())),
+                "2.5.29.28" => {
+                    read.scope = Scope::read(extension.value, issuer).map_err(|error| scope(error, text()))?
                 }
+                "2.5.29.20" if !extension.critical => {
+                    let ParsedExtension::CRLNumber(number) = extension.parsed_extension() else {
+                        return Err(CrlError::Malformed("its CRL number can't be parsed".to_owned()));
+                    };
+                    read.number = Some(number.to_string());
+                }
+                _ if extension.critical => return Err(CrlError::UnknownCritical(text(), oid)),
+                _ => {}
+            }
+            if !seen.insert(oid) {
+                return Err(CrlError::Malformed("it has an extension twice".to_owned()));
             }
         }
-        ParsedExtension::AuthorityKeyIdentifier(_) => {}
-        _ if oid == "2.5.29.28" => {
-            return Err(CrlError::Malformed("its issuingDistributionPoint can't be parsed".to_owned()));
-        }
-        _ if extension.critical => return Err(CrlError::UnknownCritical(issuer.to_owned(), oid)),
-        _ => {}
+        Ok(read)
     }
-    Ok(())
+}
+
+fn scope(error: ScopeError, issuer: String) -> CrlError {
+    match error {
+        ScopeError::Malformed => CrlError::Malformed("its issuingDistributionPoint can't be parsed".to_owned()),
+        ScopeError::Indirect => CrlError::Indirect(issuer),
+        ScopeError::Partial(what) => CrlError::Partial(issuer, what),
+    }
 }
 
 fn check_entry(extension: &X509Extension<'_>, issuer: &str) -> Result<(), CrlError> {

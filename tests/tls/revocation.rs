@@ -233,13 +233,79 @@ fn a_version_1_crl_is_taken() {
 }
 
 #[test]
-fn a_version_2_crl_needs_a_number() {
+fn a_version_2_crl_with_and_without_a_number_is_taken() {
     let openssl = openssl_ca();
     let numbered = openssl.crl(true, "authorityKeyIdentifier=keyid", &[]);
     let verifier = with(&[&openssl.cert("ca")], vec![numbered], HARD);
     assert_eq!(verifier.crls().next().unwrap().number.as_deref(), Some("9"));
-    let bare = openssl.crl(false, "authorityKeyIdentifier=keyid", &[]);
-    assert_not_taken(&openssl.cert("ca"), bare, "no CRL number");
+    // As EasyRSA and cfssl make them.
+    let bare = openssl.crl(false, "authorityKeyIdentifier=keyid", &["1234"]);
+    let verifier = with(&[&openssl.cert("ca")], vec![bare], HARD);
+    assert_eq!(verifier.crls().next().unwrap().number, None);
+    let alice = openssl.issue("alice", "-algorithm EC -pkeyopt ec_paramgen_curve:P-256", "");
+    assert_refused(verify(&verifier, &[&alice]), Refusal::Revoked, "CN=alice");
+    let unreadable = openssl.crl(false, "2.5.29.20=DER:05:00", &[]);
+    assert_not_taken(&openssl.cert("ca"), unreadable, "its CRL number can't be parsed");
+}
+
+/// An issuingDistributionPoint with a name relative to the issuer's, which some libraries can't read.
+const RELATIVE: &str = "issuingDistributionPoint=critical,@p\n[name]\nCN=part 1\n[p]\nrelativename=name\n";
+
+#[test]
+fn a_scope_beside_a_relative_name_counts() {
+    let openssl = openssl_ca();
+    for (flag, words) in [("indirectCRL=TRUE", "indirect CRL"), ("onlysomereasons=keyCompromise", "onlySomeReasons")] {
+        assert_not_taken(&openssl.cert("ca"), openssl.crl(true, &format!("{RELATIVE}{flag}"), &[]), words);
+    }
+    let alice = |extensions: &str| {
+        openssl.write("point.cnf", extensions);
+        openssl.issue("alice", "-algorithm EC -pkeyopt ec_paramgen_curve:P-256", "-extfile point.cnf")
+    };
+    let nowhere = alice("basicConstraints=CA:FALSE\n");
+    let there = alice("crlDistributionPoints=p\n[name]\nCN=PART 1\n[p]\nrelativename=name\n");
+    let by_its_whole_name =
+        alice("crlDistributionPoints=p\n[name]\nO=Example\nCN=ca\n2.CN=part 1\n[p]\nfullname=dirName:name\n");
+    let elsewhere = alice("crlDistributionPoints=p\n[name]\nCN=part 2\n[p]\nrelativename=name\n");
+    for (flag, covered) in [("", true), ("onlyuser=TRUE", true), ("onlyCA=TRUE", false)] {
+        let verifier = |serials: &[&str]| {
+            with(&[&openssl.cert("ca")], vec![openssl.crl(true, &format!("{RELATIVE}{flag}"), serials)], HARD)
+        };
+        let nobody = verifier(&[]);
+        for (certificate, names_it) in
+            [(&nowhere, false), (&elsewhere, false), (&there, true), (&by_its_whole_name, true)]
+        {
+            let verdict = verify(&nobody, &[certificate]);
+            if names_it && covered {
+                verdict.unwrap();
+            } else {
+                assert_refused(verdict, Refusal::RevocationUnknown, "CN=ca");
+            }
+            assert_refused(verify(&verifier(&["1234"]), &[certificate]), Refusal::Revoked, "CN=alice");
+        }
+    }
+}
+
+#[test]
+fn a_crl_of_users_or_of_cas_counts_for_these_alone() {
+    let openssl = openssl_ca();
+    openssl.write("ca.cnf", "basicConstraints=CA:TRUE\n");
+    let issue = |name, extensions| openssl.issue(name, "-algorithm EC -pkeyopt ec_paramgen_curve:P-256", extensions);
+    let (user, authority) = (issue("alice", "-extfile v3.cnf"), issue("authority", "-extfile ca.cnf"));
+    for (flag, covered, other, words) in [
+        ("onlyuser", &user, &authority, "covers no CAs (onlyContainsUserCerts)"),
+        ("onlyCA", &authority, &user, "covers CAs only (onlyContainsCACerts)"),
+    ] {
+        let scope = format!("issuingDistributionPoint=critical,@p\n[p]\n{flag}=TRUE");
+        for options in [HARD, HARD_LEAF] {
+            let verifier =
+                |serials: &[&str]| with(&[&openssl.cert("ca")], vec![openssl.crl(true, &scope, serials)], options);
+            verify(&verifier(&[]), &[covered]).unwrap();
+            assert_refused(verify(&verifier(&[]), &[other]), Refusal::RevocationUnknown, words);
+            assert_refused(verify(&verifier(&["1234"]), &[covered]), Refusal::Revoked, "was revoked");
+        }
+        let complete = vec![openssl.crl(true, &scope, &[]), openssl.crl(true, "", &[])];
+        verify(&with(&[&openssl.cert("ca")], complete, HARD), &[other]).unwrap();
+    }
 }
 
 #[test]
@@ -250,9 +316,9 @@ fn crls_that_do_not_tell_everything_are_not_taken() {
         ("2.5.29.27=DER:02:01:01", "delta CRL"),
         ("issuingDistributionPoint=critical,@p\n[p]\nindirectCRL=TRUE", "indirect CRL"),
         ("issuingDistributionPoint=critical,@p\n[p]\nonlysomereasons=keyCompromise", "onlySomeReasons"),
-        ("issuingDistributionPoint=critical,@p\n[p]\nonlyuser=TRUE", "some kinds"),
-        ("issuingDistributionPoint=critical,@p\n[p]\nonlyCA=TRUE", "some kinds"),
-        ("issuingDistributionPoint=critical,@p\n[p]\nonlyAA=TRUE", "some kinds"),
+        ("issuingDistributionPoint=critical,@p\n[p]\nonlyAA=TRUE", "onlyContainsAttributeCerts"),
+        ("2.5.29.28=DER:05:00", "can't be parsed"),
+        ("2.5.29.20=critical,DER:02:01:05", "critical extension 2.5.29.20"),
         ("1.2.3.4=critical,DER:05:00", "critical extension 1.2.3.4"),
         ("2.5.29.28=critical,DER:05:00", "can't be parsed"),
     ] {
@@ -289,7 +355,8 @@ fn a_partitioned_crl_covers_the_certificates_that_point_to_it() {
         openssl.issue("alice", "-algorithm EC -pkeyopt ec_paramgen_curve:P-256", "-extfile point.cnf")
     };
     verify(&verifier, &[&issue("1")]).unwrap();
-    assert_refused(verify(&verifier, &[&issue("2")]), Refusal::RevocationUnknown, "another distribution point");
+    let both = "the certificate names http://crl.example/2, the CRL is that of http://crl.example/1";
+    assert_refused(verify(&verifier, &[&issue("2")]), Refusal::RevocationUnknown, both);
     let mut params = leaf("alice");
     params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec!["http://crl.example/1".to_owned()] }];
     let elsewhere = Entity::root("Other").issue(params);
