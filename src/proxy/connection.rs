@@ -68,11 +68,9 @@ pub(super) async fn serve(gate: Arc<Gate>, accepted: Accepted, place: Option<Han
     };
     let client = connection.record.client_address();
     gate.refusals.note(client, &closed, connection.record.client());
-    match gate.notices.left_out.permit(Instant::now(), Source::of(client.ip()), closed.reason) {
-        Some(others) => connection.record.tell_left_out(others),
-        None => closed.quiet = true,
-    }
-    connection.record.finish(&closed);
+    let permitted = gate.notices.left_out.permit(Instant::now(), Source::of(client.ip()), closed.reason);
+    closed.quiet |= permitted.is_none();
+    connection.record.finish(&closed, permitted.unwrap_or_default());
 }
 
 struct Connection<'a> {

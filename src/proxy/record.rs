@@ -50,8 +50,6 @@ pub(crate) struct ConnectionRecord {
     client: Option<ClientName>,
     session: Option<Session>,
     traffic: Traffic,
-    /// Refusals of the same reason and source that have no record, since the last one that has.
-    left_out: u64,
     /// Where the requests are counted beside those of other connections.
     requests: Option<Arc<AtomicU64>>,
 }
@@ -66,7 +64,6 @@ impl ConnectionRecord {
             client: None,
             session: None,
             traffic: Traffic::default(),
-            left_out: 0,
             requests: None,
         }
     }
@@ -135,16 +132,12 @@ impl ConnectionRecord {
         &mut self.traffic
     }
 
-    /// So many before it were refused alike, and have no record.
-    pub(crate) fn tell_left_out(&mut self, others: u64) {
-        self.left_out = others;
+    /// Writes the record; `left_out` before it were refused alike, and have none.
+    pub(crate) fn finish(mut self, closed: &Closed, left_out: u64) {
+        self.write(closed, left_out);
     }
 
-    pub(crate) fn finish(mut self, closed: &Closed) {
-        self.write(closed);
-    }
-
-    fn write(&mut self, closed: &Closed) {
+    fn write(&mut self, closed: &Closed, left_out: u64) {
         let Some(guard) = self.guard.take() else { return };
         // A stranger chooses what its certificate says, and an admitted client's was let in.
         let longest = if matches!(closed.reason, CloseReason::Refused(_)) { LONGEST_TEXT } else { usize::MAX };
@@ -160,7 +153,7 @@ impl ConnectionRecord {
                     peer = %self.peer,
                     proxy = self.proxy.map(tracing::field::display),
                     listener = %self.listener,
-                    left_out = (self.left_out > 0).then_some(self.left_out),
+                    left_out = (left_out > 0).then_some(left_out),
                     identity = client.and_then(|client| client.identity.as_ref()).map(|it| cut(it.as_str())).as_deref(),
                     subject = client.map(|client| cut(&client.subject)).as_deref(),
                     serial = client.map(|client| cut(&client.serial)).as_deref(),
@@ -206,7 +199,7 @@ fn cut(text: &str, longest: usize) -> Cow<'_, str> {
 
 impl Drop for ConnectionRecord {
     fn drop(&mut self) {
-        self.write(&Closed::ended(Ending::Aborted));
+        self.write(&Closed::ended(Ending::Aborted), 0);
     }
 }
 
@@ -251,8 +244,8 @@ mod tests {
                 tls_cipher: "TLS_CHACHA20_POLY1305_SHA256",
                 not_before: 0,
             });
-            record.tell_left_out(u64::MAX);
-            record.finish(&Closed { reason, detail: Some(text.to_owned()), quiet: false, certificate: None });
+            let closed = Closed { reason, detail: Some(text.to_owned()), quiet: false, certificate: None };
+            record.finish(&closed, u64::MAX);
         };
         let (own, builder) = (buffer.clone(), fmt::Subscriber::builder());
         let builder = builder.with_writer(Mutex::new(own));

@@ -6,6 +6,7 @@
 mod auth_packet;
 mod judge;
 mod outstanding;
+mod paused;
 mod pipe;
 mod stopping;
 
@@ -90,9 +91,6 @@ struct Relay<'a, C, U> {
     to_upstream: Pipe,
     to_client: Pipe,
     judge: Judge,
-    /// What was read behind a frame that is still to be rewritten, from the client and from the server: less than a
-    /// chunk.
-    unjudged: [Vec<u8>; 2],
     /// When the injected packets must be answered; `None` once they are.
     answer_by: Option<Pin<Box<Sleep>>>,
     /// The client will send no more.
@@ -125,7 +123,6 @@ where
             to_upstream: Pipe::default(),
             to_client: Pipe::default(),
             judge: Judge::new(terms.bounds, terms.injected, Arc::clone(&terms.metrics)),
-            unjudged: Default::default(),
             answer_by: (terms.injected > 0).then(|| Box::pin(tokio::time::sleep(terms.answer_within))),
             client_done: false,
             upstream_deaf: false,
@@ -176,7 +173,7 @@ where
                 break;
             }
             if self.judge.request_waits() {
-                let chunk = std::mem::take(&mut self.unjudged[0]);
+                let chunk = self.judge.unjudged_requests();
                 if let Err(ending) = self.judge_requests(cx, &chunk) {
                     return Poll::Ready(ending);
                 }
@@ -222,7 +219,6 @@ where
         self.record.traffic().received += allowed.len() as u64;
         self.record.requested(self.judge.seen);
         self.metrics.count_bytes(Peer::Upstream, Direction::Sent, allowed.len() as u64);
-        self.unjudged[0] = passed.left().to_vec();
         self.upstream_deaf = self.to_upstream.push(cx, self.upstream, [allowed]).is_err();
         verdict
     }
@@ -245,7 +241,7 @@ where
                 continue;
             }
             if self.judge.reply_waits() {
-                let chunk = std::mem::take(&mut self.unjudged[1]);
+                let chunk = self.judge.unjudged_replies();
                 if let Err(ending) = self.judge_replies(cx, &chunk) {
                     return Poll::Ready(ending);
                 }
@@ -281,7 +277,6 @@ where
 
     fn judge_replies(&mut self, cx: &mut Context<'_>, chunk: &[u8]) -> Result<(), Ending> {
         let passed = self.judge.replies(chunk, Instant::now()).map_err(|stopped| stopped.ending)?;
-        self.unjudged[1] = passed.left().to_vec();
         let length = passed.output().len() as u64;
         self.record.traffic().sent += length;
         self.metrics.count_bytes(Peer::Client, Direction::Sent, length);

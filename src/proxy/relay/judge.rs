@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use super::auth_packet::{DIGEST, X509, X509Auth, credential, names_reserved_user};
 use super::outstanding::{Edit, Local, Outstanding, Request};
+use super::paused::{Paused, keep, run};
 use crate::credential::USER_PREFIX;
 use crate::metrics::Metrics;
 use crate::reason::Ending;
 use crate::translate::Translator;
-use crate::zk::acl::{self, Progress, Rewriting, Slice};
+use crate::zk::acl::{self, Rewriting, Slice};
 use crate::zk::dynamic_config::{Advertise, CONFIG_PATH};
 use crate::zk::editor::{Editor, Fate, Head, Passage, Step};
 use crate::zk::opcode::Opcode;
@@ -75,8 +76,8 @@ pub(super) struct Judge {
     /// The opcode of the request whose reply is being held, and what to do with the reply.
     held: Option<(Opcode, Edit)>,
     /// How far the held request and the held reply are rewritten.
-    request_rewriting: Option<Box<Rewriting>>,
-    reply_rewriting: Option<Box<Rewriting>>,
+    request_rewriting: Option<Box<Paused>>,
+    reply_rewriting: Option<Box<Paused>>,
     /// Whether the client was told that its credential is refused.
     refused: bool,
     metrics: Arc<Metrics>,
@@ -139,7 +140,10 @@ impl Judge {
                 Step::Length => self.request_length().map(|size| self.requests.accept(size)),
                 Step::Head => self.request(now).map(|fate| self.requests.decide(fate, &mut passed)),
                 Step::Frame => {
-                    let Some(frame) = self.rewrite_request(&slice) else { return Ok(passed) };
+                    let Some(frame) = self.rewrite_request(&slice) else {
+                        keep(&mut self.request_rewriting, &passed);
+                        return Ok(passed);
+                    };
                     passed.add_frame(&frame);
                     Ok(())
                 }
@@ -155,7 +159,7 @@ impl Judge {
         let Some(translator) = &self.bounds.translate else { return Some(self.requests.take()) };
         let held = self.requests.held();
         if self.request_rewriting.is_none() {
-            self.request_rewriting = Rewriting::of_request(held).map(Box::new);
+            self.request_rewriting = Rewriting::of_request(held).map(Paused::new);
         }
         let rename = |id: &acl::Id<'_>| {
             slice.spend(translator.cost(id));
@@ -166,10 +170,15 @@ impl Judge {
         Some(rewritten.unwrap_or(frame))
     }
 
-    /// Whether a request is still to be rewritten: more of the client can't be judged, and what is [left](Passage::left)
-    /// of the chunk must come again.
+    /// Whether a request is still to be rewritten: more of the client can't be judged, and
+    /// [what was read already](Judge::unjudged_requests) comes first.
     pub(super) fn request_waits(&self) -> bool {
         !self.requests.held().is_empty()
+    }
+
+    /// What was read behind the request that waits.
+    pub(super) fn unjudged_requests(&mut self) -> Vec<u8> {
+        self.request_rewriting.as_mut().map(|paused| std::mem::take(&mut paused.unjudged)).unwrap_or_default()
     }
 
     fn request_length(&self) -> Result<usize, Ending> {
@@ -252,7 +261,10 @@ impl Judge {
                     self.reply(now).map(|fate| self.replies.decide(fate, &mut passed))
                 }
                 Step::Frame => {
-                    let Some(frame) = self.rewrite_reply(&slice) else { return Ok(passed) };
+                    let Some(frame) = self.rewrite_reply(&slice) else {
+                        keep(&mut self.reply_rewriting, &passed);
+                        return Ok(passed);
+                    };
                     passed.add_frame(&frame);
                     Ok(())
                 }
@@ -293,7 +305,7 @@ impl Judge {
         let rewritten = match (self.held, &bounds.translate, &bounds.advertise) {
             (Some((opcode, Edit::Ids)), Some(translator), _) => {
                 if self.reply_rewriting.is_none() {
-                    self.reply_rewriting = Rewriting::of_reply(held, opcode, translator.merges()).map(Box::new);
+                    self.reply_rewriting = Rewriting::of_reply(held, opcode, translator.merges()).map(Paused::new);
                 }
                 let rename = |id: &acl::Id<'_>| {
                     slice.spend(translator.cost(id));
@@ -312,6 +324,11 @@ impl Judge {
     /// Whether a reply is still to be rewritten, as [`Judge::request_waits`].
     pub(super) fn reply_waits(&self) -> bool {
         !self.replies.held().is_empty()
+    }
+
+    /// What was read behind the reply that waits.
+    pub(super) fn unjudged_replies(&mut self) -> Vec<u8> {
+        self.reply_rewriting.as_mut().map(|paused| std::mem::take(&mut paused.unjudged)).unwrap_or_default()
     }
 
     /// Replies in the server's place whose turn has come.
@@ -376,25 +393,6 @@ impl Judge {
     /// Whether the server has confirmed the end of the session.
     pub(super) fn session_closed(&self) -> bool {
         self.close_session == CloseSession::Answered && self.replies.between_frames()
-    }
-}
-
-/// Goes on with rewriting a frame. `None` if the slice is over; else it is done, and what it says is whether anything
-/// changes.
-#[allow(clippy::option_option, reason = "the outer one is for `?`")]
-fn run(
-    rewriting: &mut Option<Box<Rewriting>>,
-    frame: &[u8],
-    slice: &Slice,
-    rename: impl FnMut(&acl::Id<'_>) -> Option<acl::Id<'static>>,
-) -> Option<Option<Vec<u8>>> {
-    let Some(begun) = rewriting else { return Some(None) };
-    match begun.run(frame, slice, rename) {
-        Progress::Unfinished => None,
-        Progress::Done(rewritten) => {
-            *rewriting = None;
-            Some(rewritten)
-        }
     }
 }
 
