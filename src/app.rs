@@ -328,7 +328,8 @@ fn settings(config: &Config, own_port: u16) -> Settings {
     Settings {
         connections: config.limits.connections,
         handshakes: HandshakeSettings {
-            limit: process::handshakes(&config.limits),
+            limit: config.limits.handshakes,
+            fit: process::connections_that_fit(),
             timeout: config.limits.handshake_timeout,
             threads: config.runtime.handshake_workers,
             proxies: config.listen.proxies.clone(),

@@ -41,6 +41,8 @@ const TURN: Duration = Duration::from_millis(25);
 pub struct HandshakeSettings {
     /// Connections that are not admitted yet, in all (`limits.handshakes`); one source may have half of them.
     pub limit: usize,
+    /// Connections that there are descriptors for, admitted or not.
+    pub fit: usize,
     /// From accept to authenticated.
     pub timeout: Duration,
     /// Threads, which give way to those of admitted clients.
@@ -56,7 +58,8 @@ pub(super) struct Handshakes {
     settings: HandshakeSettings,
     places: Arc<Places>,
     turns: Arc<Turns>,
-    /// The places of admitted clients.
+    /// How many clients may be admitted, and the places for them.
+    connections: usize,
     admitted: Arc<Semaphore>,
     threads: Threads,
     metrics: Arc<Metrics>,
@@ -77,6 +80,7 @@ impl Handshakes {
         Ok(Self {
             places: Arc::new(Places::new(settings.limit)),
             turns: Arc::new(Turns::new(settings.threads.saturating_mul(AT_ONCE))),
+            connections,
             admitted: Arc::new(Semaphore::new(connections)),
             threads: Threads::start(settings.threads)?,
             settings,
@@ -87,7 +91,8 @@ impl Handshakes {
     /// A place for a connection that was accepted, if there is one.
     pub(super) fn enter(&self, peer: IpAddr) -> Option<Place> {
         let source = (!self.is_proxy(peer)).then(|| Source::of(peer));
-        self.places.enter(source, std::time::Instant::now())
+        let admitted = self.connections.saturating_sub(self.admitted.available_permits());
+        self.places.enter(source, self.settings.fit.saturating_sub(admitted), std::time::Instant::now())
     }
 
     /// Has sockets that are accepted meanwhile watched by the threads of handshakes.

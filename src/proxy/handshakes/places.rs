@@ -82,11 +82,12 @@ impl Places {
         Self { limit, table: Mutex::default() }
     }
 
-    /// Enters a connection; another one may lose its place to it. Nothing if there is none for it.
-    pub(super) fn enter(self: &Arc<Self>, source: Option<Source>, now: Instant) -> Option<Place> {
+    /// Enters a connection; another one may lose its place to it. Nothing if there is none for it: no more than `fit` are
+    /// open, whatever the limit.
+    pub(super) fn enter(self: &Arc<Self>, source: Option<Source>, fit: usize, now: Instant) -> Option<Place> {
         let (lose, lost) = oneshot::channel();
         let mut table = self.lock();
-        if !table.make_room(self.limit, source, now) {
+        if !table.make_room((self.limit, fit), source, now) {
             return None;
         }
         let id = table.next;
@@ -211,9 +212,9 @@ impl Table {
     }
 
     /// Whether there is a place, after somebody of the same source or, when all are taken, anybody has lost one.
-    fn make_room(&mut self, limit: usize, source: Option<Source>, now: Instant) -> bool {
+    fn make_room(&mut self, (limit, fit): (usize, usize), source: Option<Source>, now: Instant) -> bool {
         let crowded = source.filter(|source| self.share_taken(*source, limit));
-        let full = self.entries.len() >= limit;
+        let full = self.entries.len() >= limit.min(fit);
         if crowded.is_none() && !full {
             return true;
         }
@@ -267,7 +268,7 @@ mod tests {
         }
 
         fn enter(&self, last: u8, millis: u64) -> Option<Place> {
-            self.places.enter(Some(source(last)), self.at(millis))
+            self.places.enter(Some(source(last)), usize::MAX, self.at(millis))
         }
     }
 
@@ -283,6 +284,19 @@ mod tests {
         assert!(bench.enter(9, 11).is_some());
         assert_eq!(places.iter_mut().map(is_lost).collect::<Vec<_>>(), [false, true, false, false]);
         assert_eq!(bench.places.taken(), 3, "the newcomer has left again");
+    }
+
+    #[test]
+    fn there_are_no_more_than_there_are_descriptors_for() {
+        let bench = Bench::new(8);
+        let enter = |last, fit| bench.places.enter(Some(source(last)), fit, bench.at(0));
+        let mut places = [enter(1, 2).unwrap(), enter(2, 2).unwrap()];
+        let third = enter(3, 2).unwrap();
+        assert!(is_lost(&mut places[0]) && !is_lost(&mut places[1]));
+        third.held.waits_for_gate(bench.at(1));
+        places[1].held.waits_for_gate(bench.at(1));
+        assert!(enter(4, 2).is_none());
+        assert!(enter(4, 3).is_some());
     }
 
     #[test]
@@ -315,7 +329,7 @@ mod tests {
     #[test]
     fn a_source_that_becomes_known_later_counts_as_if_it_had_been() {
         let bench = Bench::new(4);
-        let unknown = |millis| bench.places.enter(None, bench.at(millis)).unwrap();
+        let unknown = |millis| bench.places.enter(None, usize::MAX, bench.at(millis)).unwrap();
         let mut proxied: Vec<_> = (0..4).map(unknown).collect();
         assert!(proxied[0].held.comes_from(source(1), bench.at(5)));
         assert!(proxied[1].held.comes_from(source(1), bench.at(5)));
