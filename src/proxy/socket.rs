@@ -16,6 +16,14 @@ pub struct Liveness {
     pub user_timeout: Option<Duration>,
 }
 
+/// Most bytes for a client that the kernel takes before it has sent them (`TCP_NOTSENT_LOWAT`, `tcp(7)`). Without it, the
+/// send buffer of a client that does not read grows to megabytes.
+const UNSENT: u32 = 128 * 1024;
+
+/// Receive buffer of a connection to ZooKeeper, in bytes, which the kernel doubles for its own needs. It fills when the
+/// client does not read; left to itself, it grows to megabytes.
+const RECEIVED: usize = 128 * 1024;
+
 /// How many unanswered keepalive probes end a connection.
 const PROBES: u32 = 3;
 
@@ -46,7 +54,9 @@ impl Liveness {
 /// If the kernel refuses an option; the connection may already be gone.
 pub(super) fn prepare(stream: &TcpStream, liveness: Liveness) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    liveness.set(&SockRef::from(stream))
+    let socket = SockRef::from(stream);
+    socket.set_recv_buffer_size(RECEIVED)?;
+    liveness.set(&socket)
 }
 
 /// Sets what connections inherit from their listener, which may have been passed with other options: that saves each
@@ -55,7 +65,9 @@ pub(super) fn prepare(stream: &TcpStream, liveness: Liveness) -> io::Result<()> 
 /// # Errors
 /// If the kernel refuses an option.
 pub(super) fn prepare_listener(listener: &TcpListener, liveness: Liveness) -> io::Result<()> {
-    liveness.set(&SockRef::from(listener))
+    let socket = SockRef::from(listener);
+    socket.set_tcp_notsent_lowat(UNSENT)?;
+    liveness.set(&socket)
 }
 
 /// Sets what an accepted connection has not inherited: no Nagle, and everything, if it was queued before the listener
@@ -66,7 +78,11 @@ pub(super) fn prepare_listener(listener: &TcpListener, liveness: Liveness) -> io
 pub(super) fn prepare_accepted(stream: &TcpStream, liveness: Liveness) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
-    if liveness.is_set(&socket)? { Ok(()) } else { liveness.set(&socket) }
+    if liveness.is_set(&socket)? {
+        return Ok(());
+    }
+    socket.set_tcp_notsent_lowat(UNSENT)?;
+    liveness.set(&socket)
 }
 
 /// Binds a listener. An IPv6 address takes IPv6 only, so that `0.0.0.0` and `[::]` can be listed together.

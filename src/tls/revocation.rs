@@ -4,16 +4,18 @@
 //! reasons are refused when they are loaded, because treating one as complete would let a revoked client in. A CRL
 //! for some certificates, by their kind or their distribution point, counts for these alone.
 
+mod extensions;
+
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Mutex;
 
 use rustls_pki_types::UnixTime;
-use x509_parser::extensions::ParsedExtension;
-use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Extension};
+use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
+use self::extensions::{CrlExtensions, check_entry};
 use super::certificate::{Certificate, Signature, verify_signed};
-use super::distribution_point::{Kind, PointName, Scope, ScopeError};
+use super::distribution_point::{Kind, PointName, Scope};
 use super::signatures::Signatures;
 use super::trusted::Trusted;
 use super::verifier::VerifyError;
@@ -349,59 +351,6 @@ impl Crl {
                 names(&self.scope.points)
             ),
         }
-    }
-}
-
-/// What the extensions of a CRL say.
-#[derive(Default)]
-struct CrlExtensions {
-    number: Option<String>,
-    scope: Scope,
-}
-
-impl CrlExtensions {
-    /// Every extension by itself, since one that a library can't read must not count as absent.
-    fn read(extensions: &[X509Extension<'_>], issuer: &[u8]) -> Result<Self, CrlError> {
-        let (mut read, mut seen) = (Self::default(), HashSet::new());
-        let text = || name::text(issuer);
-        for extension in extensions {
-            let oid = extension.oid.to_id_string();
-            match oid.as_str() {
-                "2.5.29.27" => return Err(CrlError::Delta(text())),
-                "2.5.29.28" => {
-                    read.scope = Scope::read(extension.value, issuer).map_err(|error| scope(error, text()))?
-                }
-                "2.5.29.20" if !extension.critical => {
-                    let ParsedExtension::CRLNumber(number) = extension.parsed_extension() else {
-                        return Err(CrlError::Malformed("its CRL number can't be parsed".to_owned()));
-                    };
-                    read.number = Some(number.to_string());
-                }
-                _ if extension.critical => return Err(CrlError::UnknownCritical(text(), oid)),
-                _ => {}
-            }
-            if !seen.insert(oid) {
-                return Err(CrlError::Malformed("it has an extension twice".to_owned()));
-            }
-        }
-        Ok(read)
-    }
-}
-
-fn scope(error: ScopeError, issuer: String) -> CrlError {
-    match error {
-        ScopeError::Malformed => CrlError::Malformed("its issuingDistributionPoint can't be parsed".to_owned()),
-        ScopeError::Indirect => CrlError::Indirect(issuer),
-        ScopeError::Partial(what) => CrlError::Partial(issuer, what),
-    }
-}
-
-fn check_entry(extension: &X509Extension<'_>, issuer: &str) -> Result<(), CrlError> {
-    match extension.oid.to_id_string().as_str() {
-        "2.5.29.29" => Err(CrlError::Indirect(issuer.to_owned())),
-        "2.5.29.21" | "2.5.29.24" | "2.5.29.23" => Ok(()),
-        oid if extension.critical => Err(CrlError::UnknownCritical(issuer.to_owned(), oid.to_owned())),
-        _ => Ok(()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `limits.connections` and `limits.handshakes`: what a client gets that is one too many.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -9,8 +10,8 @@ use crate::support::client::Client;
 use crate::support::pki::PKI;
 use crate::support::proxy::Proxy;
 use crate::support::setup::Setup;
-use crate::support::upstream::Upstream;
-use crate::support::wire::{hello, op};
+use crate::support::upstream::{Server, Upstream};
+use crate::support::wire::{self, hello, op};
 use crate::support::{eventually, soon};
 
 #[tokio::test]
@@ -119,6 +120,55 @@ async fn certificates_that_a_mapping_makes_one_identity_are_told_by_their_names(
     alice.hang_up().await;
     single.hang_up().await;
     proxy.finish(&["no_request"; 3]).await;
+}
+
+/// Bytes that the kernel holds in sockets of this process with a port, to be sent and to be read.
+fn queued(port: u16) -> (usize, usize) {
+    let sockets = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+    let rows = sockets.lines().skip(1).map(|row| row.split_whitespace().collect::<Vec<_>>());
+    let number = |hex: &str| usize::from_str_radix(hex, 16).unwrap();
+    let of = |row: &Vec<&str>, column: usize| number(row[column].split_once(':').unwrap().1) == usize::from(port);
+    let queues = |row: &Vec<&str>| row[4].split_once(':').map(|(sent, read)| (number(sent), number(read))).unwrap();
+    let (mut to_send, mut to_read) = (0, 0);
+    for row in rows.filter(|row| row[3] == "01") {
+        // The gate's end of a client's connection has the port itself, that of one to ZooKeeper has it as the peer's.
+        if of(&row, 1) {
+            to_send += queues(&row).0;
+        } else if of(&row, 2) {
+            to_read += queues(&row).1;
+        }
+    }
+    (to_send, to_read)
+}
+
+#[tokio::test]
+async fn the_kernel_holds_little_for_a_client_that_does_not_read() {
+    const REPLY: usize = 64 * 1024 * 1024;
+    let upstream = Upstream::scripted(async |mut server: Server| {
+        server.open().await;
+        let request = server.frame().await.unwrap();
+        server.send(&wire::reply(wire::xid(&request), 0, &vec![7; REPLY])).await;
+        server.stall().await;
+    })
+    .await;
+    let proxy = Proxy::start(&upstream).await;
+    let mut client = Client::open(proxy.address).await;
+    client.send(&wire::request(1, op::GET_DATA, b"/a")).await;
+    // Until it stands still.
+    let mut before = (0, 0);
+    loop {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let now = (queued(proxy.address.port()).0, queued(upstream.address.port()).1);
+        if now == before && now.0 > 0 {
+            break;
+        }
+        before = now;
+    }
+    assert!(before.0 <= 512 * 1024, "{before:?} bytes");
+    assert!(before.1 <= 512 * 1024, "{before:?} bytes");
+    client.hang_up().await;
+    upstream.finish().await;
+    proxy.finish(&["client_reset"]).await;
 }
 
 /// Whether the kernel waits to probe the peer of this process' socket with these ends.
