@@ -1,5 +1,6 @@
 //! `zoogate check`: all that `run` would load, and every problem with it.
 
+mod doors;
 mod sockets;
 mod upstream;
 mod zoo_cfg;

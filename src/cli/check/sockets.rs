@@ -3,21 +3,35 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+/// A listening socket, and its number among the sockets of the system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Listener {
+    pub(super) address: SocketAddr,
+    pub(super) inode: u64,
+}
+
 /// The listening sockets of this network namespace; none where the system doesn't tell.
 pub(super) fn listening() -> Vec<SocketAddr> {
+    listeners().into_iter().map(|listener| listener.address).collect()
+}
+
+/// The same with their numbers.
+pub(super) fn listeners() -> Vec<Listener> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
     tables.iter().filter_map(|table| fs::read_to_string(table).ok()).flat_map(|table| read(&table)).collect()
 }
 
-/// Reads a table of `proc_net_tcp`: the second column is the local address, the fourth the state.
-fn read(table: &str) -> Vec<SocketAddr> {
+/// Reads a table of `proc_net_tcp`: the second column is the local address, the fourth the state, the
+/// tenth the inode.
+fn read(table: &str) -> Vec<Listener> {
     const LISTEN: &str = "0A";
     let mut found = Vec::new();
     for line in table.lines().skip(1) {
         let mut columns = line.split_ascii_whitespace().skip(1);
         let (local, state) = (columns.next(), columns.nth(1));
+        let inode = columns.nth(5).and_then(|inode| inode.parse().ok()).unwrap_or(0);
         if state == Some(LISTEN) {
-            found.extend(local.and_then(address));
+            found.extend(local.and_then(address).map(|address| Listener { address, inode }));
         }
     }
     found

@@ -1,11 +1,17 @@
 //! What ZooKeeper says of itself, and what in its settings defeats the gate.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
 use tokio::runtime::Builder;
 
+use super::doors::process::{self, Owner, Process};
+use super::doors::{self, Door, Kind, Others};
 use super::sockets;
+use super::zoo_cfg::dynamic::{my_id, read_beside, server_lines};
+use super::zoo_cfg::{self, settings::Settings};
 use crate::app;
+use crate::cli::text::escaped;
 use crate::config::{Config, Inject, ListenAddress, UpstreamSource};
 use crate::metrics::UpstreamState;
 use crate::proxy::{self, Health};
@@ -40,6 +46,11 @@ async fn ask(config: &Config) -> Result<Findings, String> {
         warnings.extend(conf.as_ref().and_then(Conf::open_client_address));
     }
     warnings.extend(around);
+    let doors = local_port(config).map(|port| doors_at(port, conf.as_ref(), config)).unwrap_or_else(|| Doors {
+        open: Vec::new(),
+        notes: vec!["doors: ZooKeeper is not on this host; run this on its host to see its other ports".to_owned()],
+    });
+    warnings.extend(doors.open);
     // A server that does not serve tells nothing by `conf` even where it allows it.
     if matches!(config.identity.inject, Inject::X509 { .. }) {
         warnings.push(
@@ -51,7 +62,91 @@ async fn ask(config: &Config) -> Result<Findings, String> {
     if conf.is_some() || health.state.serves() {
         warnings.extend(one_source(config, conf.as_ref()));
     }
-    Ok(Findings { summary: summary(config, &health), warnings })
+    let lines = doors.notes.into_iter().chain([summary(config, &health)]);
+    Ok(Findings { summary: lines.collect::<Vec<_>>().join("\n"), warnings })
+}
+
+/// The upstream's port, if that is on this host.
+fn local_port(config: &Config) -> Option<u16> {
+    let address = &config.upstream.address;
+    let is_local = address.ip().map_or(address.host == "localhost", |ip| ip.to_canonical().is_loopback());
+    is_local.then_some(address.port)
+}
+
+/// ZooKeeper's ports beside the one that the gate uses.
+struct Doors {
+    /// Each with what to do.
+    open: Vec<String>,
+    /// Doors that are closed, and what could not be looked at.
+    notes: Vec<String>,
+}
+
+fn doors_at(port: u16, conf: Option<&Conf<'_>>, config: &Config) -> Doors {
+    let told = |flags: &str| {
+        conf.and_then(|conf| Settings::read(conf.0.as_bytes(), flags).ok())
+            .unwrap_or_else(|| Settings::read(b"tickTime=2000", flags).unwrap_or_default())
+    };
+    let mut notes = Vec::new();
+    let found = match process::owner_of(port) {
+        Owner::Other(program) => {
+            notes.push(format!(
+                "doors: {} listens at port {port}, and is no ZooKeeper server that can be looked into: the server's other \
+                 ports, perhaps in another network namespace, were not looked at",
+                escaped(&program)
+            ));
+            return Doors { open: Vec::new(), notes };
+        }
+        Owner::Hidden => {
+            notes.push(
+                "doors: which process is ZooKeeper can't be seen: run this as root and in ZooKeeper's network namespace. \
+                 Only the usual ports were looked at, and not whether they ask for certificates"
+                    .to_owned(),
+            );
+            let own: Vec<_> = config.listen.addresses.iter().filter_map(ListenAddress::socket).collect();
+            let sockets: Vec<_> = sockets::listening().into_iter().filter(|socket| !own.contains(socket)).collect();
+            let settings = told("");
+            let mut declared = doors::declared(&settings, &settings.server_lines(), None);
+            declared.extend(doors::usual_ports());
+            doors::by_sockets(&declared, &sockets, Others::NotZooKeepers)
+        }
+        Owner::ZooKeeper(process) => {
+            let (settings, lines, id) = read_settings(&process, &mut notes)
+                .unwrap_or_else(|| (told(&process.flags), told("").server_lines(), None));
+            let declared = doors::declared(&settings, &lines, id.as_deref());
+            let sockets: Vec<_> = process.listening.iter().copied().filter(|socket| socket.port() != port).collect();
+            let others = if process.flags.contains("com.sun.management.jmxremote") { Kind::Jmx } else { Kind::Unknown };
+            doors::by_sockets(&declared, &sockets, Others::Are(others))
+        }
+    };
+    notes.extend(found.iter().filter_map(Door::closed));
+    let open = found.iter().filter_map(Door::advice).map(|(text, line)| escaped(&format!("{text} {line}")));
+    Doors { open: open.collect(), notes }
+}
+
+type ReadSettings = (Settings, Vec<(String, String)>, Option<String>);
+
+/// The settings that the process was started with, as it sees its files.
+fn read_settings(process: &Process, notes: &mut Vec<String>) -> Option<ReadSettings> {
+    let within = |path: &Path| process.root.join(path.strip_prefix("/").unwrap_or(path));
+    let named = process.zoo_cfg.as_ref()?;
+    let file = within(named);
+    let read = zoo_cfg::read_server(&file, &process.flags);
+    let settings = match read {
+        Ok(settings) => settings,
+        Err(error) => {
+            notes.push(escaped(&format!("doors: {} was not looked at: {error}", named.display())));
+            return None;
+        }
+    };
+    let mut lines = settings.server_lines();
+    if let Some(dynamic) = settings.own("dynamicConfigFile") {
+        match read_beside(&file, &within(Path::new(dynamic)).display().to_string()) {
+            Ok(more) => lines.extend(server_lines(more.iter().map(|(key, line)| (key.as_str(), line.as_str())))),
+            Err(error) => notes.push(escaped(&format!("doors: {dynamic} was not looked at: {error}"))),
+        }
+    }
+    let id = settings.own("dataDir").and_then(|data| my_id(&within(Path::new(data))));
+    Some((settings, lines, id))
 }
 
 fn summary(config: &Config, health: &Health) -> String {

@@ -1,23 +1,24 @@
 //! `zoogate check --zoo-cfg`: the configuration that stands for a server's own settings, and what none can stand for.
 
 mod addresses;
-mod dynamic;
+pub(super) mod dynamic;
 mod identities;
 mod leftovers;
 mod page;
 mod properties;
-mod settings;
+pub(super) mod settings;
 mod stores;
 
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use super::doors;
 use crate::cli::text::escaped;
 use crate::cli::{Exit, complain, print};
 use addresses::Reached;
 use dynamic::ClientParts;
-use page::Page;
+use page::{Note, Page};
 use settings::Settings;
 
 /// The longest file that is read, in bytes.
@@ -80,7 +81,23 @@ fn page_of(path: &Path, zoo_cfg: &[u8], flags: &str) -> Result<Page, NotZooCfg> 
     stores::convert(&settings, reached, &path.display().to_string(), &mut page);
     identities::convert(&settings, reached, &mut page);
     leftovers::convert(&settings, reached, &mut page);
+    page.doors = doors(&settings, &parts);
     Ok(page)
+}
+
+/// The settings of a server as it runs.
+///
+/// # Errors
+/// If the file can't be read, or is no zoo.cfg.
+pub(super) fn read_server(zoo_cfg: &Path, flags: &str) -> Result<Settings, NotZooCfg> {
+    Settings::read(&read(zoo_cfg, MAX_FILE)?, flags)
+}
+
+/// Doors that stay open beside the gate, each with the line that closes it. Clients' own ports are told of elsewhere.
+fn doors(settings: &Settings, parts: &ClientParts) -> Vec<Note> {
+    let declared = doors::declared(settings, &parts.server_lines, parts.id.as_deref());
+    let open = doors::by_settings(&declared).into_iter().filter(|door| door.kind != doors::Kind::SecureClient);
+    open.filter_map(|door| door.advice()).map(|(text, line)| Note::new(text).line(line)).collect()
 }
 
 /// # Errors

@@ -35,6 +35,10 @@ pub(super) struct ClientParts {
     lines: BTreeMap<String, Line>,
     /// Whether clients of any server are told another address than one on loopback.
     pub(super) open: bool,
+    /// Every `server.N` line, by N.
+    pub(super) server_lines: Vec<(String, String)>,
+    /// This server's N, where its data tells.
+    pub(super) id: Option<String>,
 }
 
 impl ClientParts {
@@ -51,19 +55,20 @@ impl ClientParts {
                 )),
             }
         }
+        let server_lines = server_lines(written.iter().map(|(key, line)| (key.as_str(), line.as_str())));
         let mut lines: BTreeMap<String, Line> = written
             .into_iter()
             .filter_map(|(key, line)| Some((key.strip_prefix("server.")?.to_owned(), Line::of(&line)?)))
             .collect();
         let open = lines.values().any(|line| !line.client.on_loopback());
-        let id = settings.own("dataDir").and_then(|data| fs::read_to_string(Path::new(data).join("myid")).ok());
-        let id = id.map(|id| id.trim().to_owned()).filter(|id| lines.contains_key(id));
+        let known = settings.own("dataDir").and_then(|data| my_id(Path::new(data)));
+        let id = known.clone().filter(|id| lines.contains_key(id));
         let own = match &id {
             Some(id) => lines.get(id).cloned(),
             None => common(&lines, page),
         };
         lines.retain(|other, _| id.as_ref().is_none_or(|id| id == other));
-        Self { own, lines, open }
+        Self { own, lines, open, server_lines, id: known }
     }
 
     /// Whether client ports stand in such lines.
@@ -81,6 +86,17 @@ impl ClientParts {
         };
         self.lines.iter().filter_map(moved).collect()
     }
+}
+
+/// The `server.N` lines among settings, by N.
+pub(in super::super) fn server_lines<'a>(settings: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<(String, String)> {
+    let lines = settings.filter_map(|(key, line)| Some((key.strip_prefix("server.")?, line)));
+    lines.map(|(id, line)| (id.to_owned(), line.to_owned())).collect()
+}
+
+/// The server's number, by its data.
+pub(in super::super) fn my_id(data: &Path) -> Option<String> {
+    fs::read_to_string(data.join("myid")).ok().map(|id| id.trim().to_owned())
 }
 
 /// What all lines have in common.
@@ -121,7 +137,7 @@ impl ClientPart {
 }
 
 /// The file where the server finds it, or beside zoo.cfg, where a copy may lie.
-fn read_beside(zoo_cfg: &Path, file: &str) -> Result<Vec<(String, String)>, String> {
+pub(in super::super) fn read_beside(zoo_cfg: &Path, file: &str) -> Result<Vec<(String, String)>, String> {
     let named = Path::new(file);
     let directory = zoo_cfg.parent().unwrap_or(Path::new(""));
     let copy: PathBuf = directory.join(named.file_name().unwrap_or_default());

@@ -15,6 +15,8 @@ pub(super) struct Page {
     pub(super) first: Vec<Note>,
     /// What must be changed in ZooKeeper's settings.
     pub(super) server: Vec<Note>,
+    /// Ports beside the gate.
+    pub(super) doors: Vec<Note>,
     /// What there is no key for.
     pub(super) lost: Vec<Note>,
 }
@@ -71,6 +73,10 @@ impl Page {
         let mut out = format!("# zoogate's configuration for the ZooKeeper server of {}.\n", escaped(source));
         let lists = [
             ("Before `zoogate check --config` finds it good:", &self.first),
+            (
+                "Doors of this server beside the gate; a firewall may close them too. `zoogate check --upstream` looks again:",
+                &self.doors,
+            ),
             ("In ZooKeeper's settings; docs/migration.md has the order of steps:", &self.server),
             ("Not carried over:", &self.lost),
         ];

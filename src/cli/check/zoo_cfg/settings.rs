@@ -9,7 +9,8 @@ use super::properties::{self, Property};
 /// What makes a file a zoo.cfg.
 const TELLING: [&str; 5] = ["dataDir", "clientPort", "secureClientPort", "dynamicConfigFile", "tickTime"];
 
-pub(super) struct Settings {
+#[derive(Default)]
+pub(in super::super) struct Settings {
     file: BTreeMap<String, Value>,
     /// By the whole name of the system property.
     flags: BTreeMap<String, Value>,
@@ -37,7 +38,7 @@ pub(super) enum Origin {
 impl Settings {
     /// # Errors
     /// If the file is no zoo.cfg.
-    pub(super) fn read(zoo_cfg: &[u8], flags: &str) -> Result<Self, NotZooCfg> {
+    pub(in super::super) fn read(zoo_cfg: &[u8], flags: &str) -> Result<Self, NotZooCfg> {
         let mut file = BTreeMap::new();
         for Property { key, value, line, plain } in properties::parse(zoo_cfg)? {
             let twice = file.contains_key(&key);
@@ -53,7 +54,7 @@ impl Settings {
     }
 
     /// A setting that zoo.cfg alone can make; an empty one is none.
-    pub(super) fn own(&self, key: &str) -> Option<&str> {
+    pub(in super::super) fn own(&self, key: &str) -> Option<&str> {
         self.file.get(key).map(|value| value.text.as_str()).filter(|text| !text.is_empty())
     }
 
@@ -63,12 +64,12 @@ impl Settings {
         found.filter(|value| !value.text.is_empty())
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<&str> {
+    pub(in super::super) fn get(&self, key: &str) -> Option<&str> {
         self.value(key).map(|value| value.text.as_str())
     }
 
     /// A system property of another name.
-    pub(super) fn flag(&self, name: &str) -> Option<&str> {
+    pub(in super::super) fn flag(&self, name: &str) -> Option<&str> {
         self.flags.get(name).map(|value| value.text.as_str())
     }
 
@@ -76,7 +77,7 @@ impl Settings {
         self.get(key).is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
-    pub(super) fn is_false(&self, key: &str) -> bool {
+    pub(in super::super) fn is_false(&self, key: &str) -> bool {
         self.get(key).is_some_and(|value| value.eq_ignore_ascii_case("false"))
     }
 
@@ -97,6 +98,11 @@ impl Settings {
         Ok((port != 0).then_some(port))
     }
 
+    /// The `server.N` lines of zoo.cfg, by N.
+    pub(in super::super) fn server_lines(&self) -> Vec<(String, String)> {
+        super::dynamic::server_lines(self.file())
+    }
+
     /// Every setting of zoo.cfg, by key.
     pub(super) fn file(&self) -> impl Iterator<Item = (&str, &str)> {
         self.file.iter().map(|(key, value)| (key.as_str(), value.text.as_str()))
@@ -115,7 +121,7 @@ pub(super) fn ip(host: &str) -> Option<IpAddr> {
 }
 
 /// `localhost` counts as loopback, which is what a resolver says.
-pub(super) fn is_loopback(host: &str) -> bool {
+pub(in super::super) fn is_loopback(host: &str) -> bool {
     host == "localhost" || ip(host).is_some_and(|ip| ip.to_canonical().is_loopback())
 }
 
