@@ -118,7 +118,9 @@ fn quorum_host(part: &str) -> Option<String> {
     let part = part.trim_start().replace("\\:", ":");
     let first = part.split('|').next()?;
     let end = if first.starts_with('[') { first.find(']')? + 1 } else { first.find(':')? };
-    Some(first[..end].to_owned()).filter(|host| !host.is_empty())
+    // What has a blank or a backslash in it would be another address when it is read again.
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_' | ':' | '[' | ']' | '%');
+    Some(first[..end].to_owned()).filter(|host| !host.is_empty() && host.chars().all(plain))
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -214,6 +216,9 @@ mod tests {
             "server.1=zk1:2888:3888;;127.0.0.1:2181",
             "server.1=zk1:2888:3888;127.0.0.1:port",
             "group.1=1:2;127.0.0.1:2181",
+            "server.1=[::\r1]:2888:3888;127.0.0.1:2181",
+            "server.1=a b:2888:3888;127.0.0.1:2181",
+            "server.1=a\\\\:2888:3888;127.0.0.1:2181",
             "",
         ] {
             assert_eq!(line(Which::Loopback, text), text);
