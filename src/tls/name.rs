@@ -1,6 +1,7 @@
 //! Distinguished names as issuers are looked up by, and as people read them.
 
 use x509_parser::der_parser::asn1_rs::{Any, Tag};
+use x509_parser::der_parser::oid::Oid;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Name;
 
@@ -41,10 +42,7 @@ pub(crate) fn text(der: &[u8]) -> String {
     let mut rdns: Vec<String> = name
         .iter_rdn()
         .map(|rdn| {
-            rdn.iter()
-                .map(|a| attribute_text(&a.attr_type().to_id_string(), a.attr_value()))
-                .collect::<Vec<_>>()
-                .join("+")
+            rdn.iter().map(|a| attribute_text(&oid_text(a.attr_type()), a.attr_value())).collect::<Vec<_>>().join("+")
         })
         .collect();
     rdns.reverse();
@@ -97,6 +95,16 @@ fn string(value: &Any<'_>) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// An object identifier in dotted form, or its bytes if they are not the one encoding that it has (X.690 §8.19.2): cut
+/// short or filled up they would read as another's.
+fn oid_text(oid: &Oid<'_>) -> String {
+    let bytes = oid.as_bytes();
+    let begins = |at: usize| at == 0 || bytes[at - 1] & 0x80 == 0;
+    let filled = (0..bytes.len()).any(|at| bytes[at] == 0x80 && begins(at));
+    let whole = bytes.last().is_some_and(|last| last & 0x80 == 0);
+    if whole && !filled { oid.to_id_string() } else { format!("#{}", super::hex(bytes)) }
 }
 
 fn attribute_text(oid: &str, value: &Any<'_>) -> String {
@@ -174,6 +182,17 @@ mod tests {
         }
         for client in [&b"alice"[..], b"kafka-1.example.com", b"replica", b"Monica", b"cause"] {
             assert!(!called(client), "{}", String::from_utf8_lossy(client));
+        }
+    }
+
+    #[test]
+    fn an_attribute_of_an_odd_type_does_not_look_like_a_common_name() {
+        for (oid, shown) in
+            [(&[0x55, 4, 3][..], "CN=a"), (&[0x55, 4, 0x83], "#550483=a"), (&[0x55, 4, 0x80, 3], "#55048003=a")]
+        {
+            let wrap = |tag: u8, body: &[u8]| [&[tag, u8::try_from(body.len()).unwrap()], body].concat();
+            let attribute = [wrap(6, oid), wrap(0x0c, b"a")].concat();
+            assert_eq!(text(&wrap(0x30, &wrap(0x31, &wrap(0x30, &attribute)))), shown);
         }
     }
 
