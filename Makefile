@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build provider image deb test test-matrix test-provider test-deb test-helm test-cluster test-image demo \
+.PHONY: help build provider image deb fuzz test test-matrix test-provider test-deb test-helm test-cluster test-image demo \
 	check setup setup-matrix setup-demo lint ci clean
 
 help: ## this list
@@ -42,6 +42,9 @@ test-image: setup ## the container image, unpacked and run without a right too m
 
 test-deb: ## the package and docs/install-systemd.md in a booted Debian with ZooKeeper; needs root
 	tests/deb/run.sh
+
+fuzz: ## the parsers before libFuzzer, a minute each; TARGET names some, SECONDS_EACH says how long (fuzz/README.md)
+	fuzz/run
 
 demo: setup-demo ## ZooKeeper behind zoogate on this machine, to look at; Ctrl-C ends it
 	cargo build --locked --bin zoogate

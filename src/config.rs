@@ -5,6 +5,8 @@
 //! not opened here.
 
 mod files;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod keys;
 mod names;
 mod problem;

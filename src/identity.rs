@@ -12,6 +12,8 @@ use crate::reason::Refusal;
 mod certificate;
 mod common_name;
 mod der;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod java_utf8;
 pub mod mapping;
 pub mod name;

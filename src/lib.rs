@@ -43,3 +43,8 @@ pub mod proxy;
 pub mod admin;
 pub mod app;
 pub mod cli;
+
+// Layer 5: what must hold of all these, for fuzzing and property tests.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;

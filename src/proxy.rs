@@ -4,6 +4,8 @@ mod admission;
 mod chains;
 mod connection;
 mod farewell;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod handshakes;
 mod health;
 mod left_out;

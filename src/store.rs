@@ -19,6 +19,8 @@ mod der;
 mod encryption;
 mod fault;
 mod foreign;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod jks;
 mod key;
 mod kind;

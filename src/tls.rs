@@ -16,6 +16,8 @@ mod connection;
 mod der;
 mod distribution_point;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod name;
 mod path;
 mod plaintext;

@@ -4,6 +4,8 @@
 //! keep up, and then its source isn't read: back-pressure in both directions.
 
 mod auth_packet;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod judge;
 mod outstanding;
 mod paused;

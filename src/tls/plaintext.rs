@@ -122,7 +122,7 @@ fn discard(tcp: &TcpStream) -> io::Result<usize> {
 }
 
 /// `None` when more bytes may still make it something.
-fn classify(bytes: &[u8]) -> Option<PlaintextKind> {
+pub(super) fn classify(bytes: &[u8]) -> Option<PlaintextKind> {
     let is_word = |word: &[u8; 4]| FourLetterWord::recognise(*word).is_some() || *word == TELNET_INTERRUPT;
     if bytes.first_chunk().is_some_and(is_word) {
         return Some(PlaintextKind::FourLetterWord);

@@ -10,6 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["reload", "snapshot"],
     &["proxy"],
     &["admin", "app", "cli"],
+    &["fuzzing"],
 ];
 
 /// Imports within a layer that are meant.
