@@ -252,6 +252,18 @@ class Sidecar(unittest.TestCase):
             zookeeper = self.pod({"admin": {"host": host}})["containers"][0]
             self.assertIn(f"/dev/tcp/{reached}/9281)", zookeeper["lifecycle"]["preStop"]["exec"]["command"][-1])
 
+    def test_the_memory_limit_follows_from_the_limits_of_connections(self):
+        for limits, memory in [
+            ({}, "288Mi"),
+            ({"connections": 100}, "80Mi"),
+            ({"connections": 50000}, "1440Mi"),
+            ({"connections": 50000, "handshakes": 1000}, "864Mi"),
+        ]:
+            with self.subTest(limits):
+                self.assertEqual(self.gate(self.pod({"config": {"limits": limits}}))["resources"]["limits"], {"memory": memory})
+        own = self.gate(self.pod({"config": {"limits": {"connections": 50000}}, "resources": {"limits": {"memory": "3Gi", "cpu": "2"}}}))
+        self.assertEqual(own["resources"]["limits"], {"memory": "3Gi", "cpu": "2"})
+
     def test_volumes_of_ones_own_come_with_their_mounts(self):
         mount = {"name": "kms", "mountPath": "/etc/kms", "readOnly": True}
         pod = self.pod({"extraVolumeMounts": [mount], "extraVolumes": [{"name": "kms", "secret": {"secretName": "kms"}}]})
@@ -334,6 +346,25 @@ class Ensemble(unittest.TestCase):
         policy = find(render(merged(ENSEMBLE, {"networkPolicy": {"enabled": True, "plaintextFrom": operator}, "admin": {"host": "127.0.0.1"}})), "NetworkPolicy")["spec"]
         self.assertEqual([[p["port"] for p in rule["ports"]] for rule in policy["ingress"]], [[2281], [2888, 3888], [2181]])
         self.assertEqual(policy["ingress"][2]["from"], operator)
+
+    def test_the_ensemble_s_quorum_ports_are_the_servers_own_unless_that_is_switched_off(self):
+        policy = find(render(ENSEMBLE), "NetworkPolicy")["spec"]
+        pod = find(render(ENSEMBLE), "StatefulSet")["spec"]["template"]["metadata"]["labels"]
+        self.assertLessEqual(policy["podSelector"]["matchLabels"].items(), pod.items())
+        reached = {port["port"]: rule.get("from") for rule in policy["ingress"] for port in rule["ports"]}
+        self.assertEqual(set(reached), {2281, 9281, 2888, 3888})
+        for port in (2888, 3888):
+            self.assertEqual(reached[port], [{"podSelector": policy["podSelector"]}])
+        off = render(merged(ENSEMBLE, {"networkPolicy": {"enabled": False}}))
+        for objects in (off, render(MINIMAL)):
+            self.assertNotIn("NetworkPolicy", [item["kind"] for item in objects])
+
+    def test_admin_server_is_off_and_switched_on_it_is_on_loopback(self):
+        zoo_cfg = lambda more: next(item["data"]["zoo.cfg"] for item in render(merged(ENSEMBLE, more)) if "zoo.cfg" in item.get("data", {})).splitlines()
+        self.assertIn("admin.enableServer=false", zoo_cfg({}))
+        on = zoo_cfg({"ensemble": {"config": {"admin.enableServer": True}}})
+        self.assertIn("admin.enableServer=true", on)
+        self.assertIn("admin.serverAddress=127.0.0.1", on)
 
     def test_a_policy_that_lets_only_some_in_lets_the_chart_s_own_test_in(self):
         some = [{"podSelector": {"matchLabels": {"name": "some"}}}]

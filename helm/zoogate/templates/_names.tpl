@@ -101,3 +101,9 @@ app.kubernetes.io/component: zookeeper
 {{- define "zoogate.headless" -}}
 {{- include "zoogate.fullname" . }}-headless
 {{- end }}
+
+{{/* "true" where the chart makes a NetworkPolicy: for the ensemble unless it is switched off, else where it is switched on. */}}
+{{- define "zoogate.networkPolicyEnabled" -}}
+{{- if kindIs "invalid" .Values.networkPolicy.enabled }}{{ if .Values.ensemble.enabled }}true{{ end }}
+{{- else if .Values.networkPolicy.enabled }}true{{ end }}
+{{- end }}

@@ -70,9 +70,7 @@ httpGet:
       exec:
         command: [/usr/bin/zoogate, wait-upstream-closed, --upstream, "127.0.0.1:{{ .Values.upstream.port }}", --timeout, {{ .Values.drain.zookeeperSeconds }}s]
   {{- end }}
-  {{- with .Values.resources }}
-  resources: {{- toYaml . | nindent 4 }}
-  {{- end }}
+  resources: {{- include "zoogate.resources" . | nindent 4 }}
   securityContext: {{- toYaml .Values.securityContext | nindent 4 }}
   terminationMessagePolicy: FallbackToLogsOnError
   volumeMounts: {{- include "zoogate.volumeMounts" . | nindent 4 }}
@@ -86,6 +84,24 @@ httpGet:
 {{/* The gate as an ordinary container, or nothing where it is an init container. */}}
 {{- define "zoogate.containers" -}}
 {{- if not (include "zoogate.native" .) }}{{ include "zoogate.container" . }}{{ end }}
+{{- end }}
+
+{{/*
+Resources of the gate. Its memory limit, unless it is given:
+- 64 MiB for the program, its trust store, CRLs and what a reload loads beside them;
+- 16 KiB for each admitted connection (`limits.connections`, 8000 by default): what an idle session holds at most;
+- 6 KiB for each connection that is not admitted yet (`limits.handshakes`, by default twice as many): 4 KiB before its
+  ClientHello is complete, and 2 KiB for its socket;
+in all rounded up to 16 MiB.
+*/}}
+{{- define "zoogate.resources" -}}
+{{- $limits := default dict .Values.config.limits }}
+{{- $connections := int64 (default 8000 $limits.connections) }}
+{{- $handshakes := int64 (default (mul 2 $connections) $limits.handshakes) }}
+{{- $kib := add (mul 64 1024) (mul 16 $connections) (mul 6 $handshakes) }}
+{{- $step := mul 16 1024 }}
+{{- $memory := printf "%dMi" (mul 16 (div (add $kib (sub $step 1)) $step)) }}
+{{- merge (deepCopy (default dict .Values.resources)) (dict "limits" (dict "memory" $memory)) | toYaml }}
 {{- end }}
 
 {{/* The gate, for a chart that knows where it belongs: as "zoogate.initContainers" or "zoogate.containers". */}}

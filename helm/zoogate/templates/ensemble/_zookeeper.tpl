@@ -1,4 +1,5 @@
-{{/* zoo.cfg: clients only from loopback, where the gate is. */}}
+{{/* zoo.cfg: clients only from loopback, where the gate is. AdminServer is off, and on loopback where
+`ensemble.config` switches it on. The quorum ports are closed by the NetworkPolicy. */}}
 {{- define "zoogate.zooCfg" -}}
 {{- $lines := dict
   "tickTime" 2000 "initLimit" 10 "syncLimit" 5
@@ -6,7 +7,7 @@
   "clientPort" .Values.upstream.port "clientPortAddress" "127.0.0.1"
   "maxClientCnxns" 60
   "quorumListenOnAllIPs" true
-  "admin.enableServer" false
+  "admin.enableServer" false "admin.serverAddress" "127.0.0.1"
   "4lw.commands.whitelist" "srvr, ruok, isro"
   "autopurge.snapRetainCount" 3 "autopurge.purgeInterval" 24 }}
 {{- range $key, $value := mergeOverwrite $lines .Values.ensemble.config }}
