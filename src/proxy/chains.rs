@@ -51,6 +51,9 @@ pub(crate) struct Chains {
     live: Mutex<HashMap<Key, Live>>,
     next: AtomicU64,
     added: Notify,
+    /// When chains are judged next at the latest, in Unix seconds; written while `live` is locked. A chain whose time comes
+    /// later wakes nobody: in a storm, a search for the first among all at each of thousands would cost their square.
+    planned: AtomicI64,
     reminders: Reminders,
     clock: fn() -> UnixTime,
 }
@@ -157,6 +160,7 @@ impl Chains {
             live: Mutex::default(),
             next: AtomicU64::new(0),
             added: Notify::new(),
+            planned: AtomicI64::new(i64::MAX),
             reminders: Reminders::new(rules.warning),
             clock: UnixTime::now,
         }
@@ -190,10 +194,11 @@ impl Chains {
         };
         entry.connections += 1;
         let connections = entry.connections;
+        let is_urgent = connections == 1 && entry.look < self.planned.load(Ordering::Relaxed);
         let (number, over, until) = (entry.number, entry.over.subscribe(), Arc::clone(&entry.until));
         let share = Share { chains: Arc::clone(self), key, number, over, until };
         drop(live);
-        if connections == 1 {
+        if is_urgent {
             self.added.notify_one();
         }
         if let Some(expiring) = expiring {
@@ -271,9 +276,13 @@ impl Chains {
 
     /// How long until a chain's time comes.
     fn next_look(&self) -> Duration {
-        let first = self.lock().values().map(|live| live.look).min().unwrap_or(i64::MAX);
+        let live = self.lock();
+        let first = live.values().map(|live| live.look).min().unwrap_or(i64::MAX);
+        let now = self.now();
+        self.planned.store(first.min(now.saturating_add(seconds(LOOK))), Ordering::Relaxed);
+        drop(live);
         // Not to overflow the clock that it is added to.
-        Duration::from_secs(u64::try_from(first.saturating_sub(self.now())).unwrap_or(0)).min(LOOK)
+        Duration::from_secs(u64::try_from(first.saturating_sub(now)).unwrap_or(0)).min(LOOK)
     }
 
     /// Judges every chain, or those whose time has come.
