@@ -25,10 +25,11 @@ pub fn raise_open_files(limits: &Limits) {
     }
 }
 
-/// How many connections may be open, admitted or not, so that each finds its two descriptors.
+/// How many connections may be open, admitted or not, so that each finds its two descriptors; a few in any case, as long as
+/// there are descriptors at all.
 pub(super) fn connections_that_fit() -> usize {
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    usize::try_from(files.saturating_sub(OTHERS) / 2).unwrap_or(usize::MAX)
+    usize::try_from((files.saturating_sub(OTHERS) / 2).max(FEW)).unwrap_or(usize::MAX)
 }
 
 /// Forbids core dumps, which would hold the private key and the identity secret. A limit of one byte, unlike

@@ -107,7 +107,7 @@ async fn the_hello_check_of_haproxy_is_a_probe_and_gets_an_alert() {
     let mut old = hello.clone();
     old[10] = 1;
     assert_eq!(plaintext(&proxy, &old).await[0], 0x15);
-    assert_eq!(proxy.admin.reasons().await, ["probe", "no_common_version"]);
+    assert_eq!(proxy.admin.reasons().await, ["no_common_version", "probe"]);
     assert_eq!(proxy.records()[0]["level"], "DEBUG");
     let metrics = proxy.admin.metrics().await;
     assert_eq!(metrics.of("zoogate_probe_connections_total{kind=\"ssl3\"}"), 1.0);
