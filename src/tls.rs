@@ -18,7 +18,9 @@ mod distribution_point;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+mod general_name;
 mod name;
+mod name_constraints;
 mod path;
 mod plaintext;
 mod signatures;
@@ -26,6 +28,7 @@ mod socket;
 mod trusted;
 mod verdict;
 mod vouched;
+mod weak;
 mod webpki_terms;
 
 use std::sync::Arc;

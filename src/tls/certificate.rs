@@ -6,24 +6,21 @@ use std::ops::Range;
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, SubjectPublicKeyInfoDer};
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::{FromDer, X509Certificate, X509Extension};
-use x509_parser::public_key::PublicKey;
 
 use super::der;
 use super::distribution_point::{PointName, points_of_certificate};
 use super::name;
 use super::signatures::Signatures;
 use super::verifier::VerifyError;
+use super::weak::{weak_key, weak_signature};
 use crate::reason::Refusal;
-
-/// RSA keys shorter than this are refused, as by every TLS stack since 2014.
-const RSA_MIN_BITS: usize = 2048;
-/// RSA keys longer than this are not supported by the cryptographic library.
-const RSA_MAX_BITS: usize = 8192;
-/// RSA public exponents longer than this are refused: a check takes a step for each bit, and every tool makes 65537.
-const RSA_MAX_EXPONENT_BITS: usize = 17;
 
 /// The OID 2.5.29.31.
 const CRL_DISTRIBUTION_POINTS: &[u8] = b"\x55\x1d\x1f";
+/// The OID 2.5.29.30.
+const NAME_CONSTRAINTS: &[u8] = b"\x55\x1d\x1e";
+/// The OID 2.5.29.17.
+const SUBJECT_ALT_NAME: &[u8] = b"\x55\x1d\x11";
 
 const KEY_CERT_SIGN: u16 = 1 << 5;
 const CRL_SIGN: u16 = 1 << 6;
@@ -54,7 +51,8 @@ pub(crate) struct Extensions {
     pub(crate) path_len: Option<u32>,
     key_usage: Option<u16>,
     extended_key_usage: Option<Purposes>,
-    pub(crate) name_constraints: bool,
+    /// Where the value of the nameConstraints lies.
+    name_constraints: Option<Range<usize>>,
     pub(crate) policy_constraints: bool,
     /// OID of the first critical extension that is not implemented.
     pub(crate) unknown_critical: Option<String>,
@@ -62,8 +60,8 @@ pub(crate) struct Extensions {
     pub(crate) crl_points: Vec<PointName>,
     /// The keyIdentifier of the authorityKeyIdentifier.
     issuer_key_id: Option<Box<[u8]>>,
-    /// Whether it has a subjectAltName, as leaves have.
-    alternative_name: bool,
+    /// Where the value of the subjectAltName lies, which leaves have.
+    alternative_names: Option<Range<usize>>,
     key_id: Option<Box<[u8]>>,
 }
 
@@ -95,7 +93,7 @@ impl<'a> Certificate<'a> {
             not_before: tbs.validity.not_before.timestamp(),
             not_after: tbs.validity.not_after.timestamp(),
             version: tbs.version.0.saturating_add(1),
-            extensions: Extensions::read(&parsed)?,
+            extensions: Extensions::read(&parsed, der)?,
             weak_key: weak_key(&parsed),
             der: certificate,
         })
@@ -123,6 +121,16 @@ impl<'a> Certificate<'a> {
     /// DER of the SubjectPublicKeyInfo.
     pub(crate) fn public_key(&self) -> &[u8] {
         &self.der[self.public_key.clone()]
+    }
+
+    /// The value of the nameConstraints.
+    pub(crate) fn name_constraints(&self) -> Option<&[u8]> {
+        self.extensions.name_constraints.clone().map(|range| &self.der[range])
+    }
+
+    /// The value of the subjectAltName.
+    pub(crate) fn alternative_names(&self) -> Option<&[u8]> {
+        self.extensions.alternative_names.clone().map(|range| &self.der[range])
     }
 
     /// Subject and serial, as messages name a certificate.
@@ -201,7 +209,7 @@ impl<'a> Certificate<'a> {
         let signs_only = self.extensions.key_usage.is_some_and(only_signs);
         self.is_self_issued()
             && (says_client
-                || self.extensions.alternative_name
+                || self.extensions.alternative_names.is_some()
                 || (!signs_only && !name::reads_like_ca(self.subject())))
     }
 
@@ -240,12 +248,18 @@ impl<'a> Certificate<'a> {
 }
 
 impl Extensions {
-    fn read(certificate: &X509Certificate<'_>) -> Result<Self, String> {
+    fn read(certificate: &X509Certificate<'_>, der: &[u8]) -> Result<Self, String> {
         let mut read = Self::default();
         let mut seen = HashSet::new();
         for extension in certificate.extensions() {
             if !seen.insert(extension.oid.as_bytes()) {
                 return Err(format!("it has the extension {} twice", extension.oid.to_id_string()));
+            }
+            match extension.oid.as_bytes() {
+                NAME_CONSTRAINTS => read.name_constraints = Some(range_in(der, extension.value)?),
+                // Its names are read by those who need them, whatever a library makes of it.
+                SUBJECT_ALT_NAME => read.alternative_names = Some(range_in(der, extension.value)?),
+                _ => {}
             }
             read.add(extension, certificate.issuer().as_raw())?;
         }
@@ -269,7 +283,7 @@ impl Extensions {
                 let purposes = Purposes { client: usage.client_auth, server: usage.server_auth, any: usage.any };
                 self.extended_key_usage = Some(purposes);
             }
-            ParsedExtension::NameConstraints(_) => self.name_constraints = true,
+            ParsedExtension::NameConstraints(_) | ParsedExtension::SubjectAlternativeName(_) => {}
             ParsedExtension::PolicyConstraints(_) | ParsedExtension::InhibitAnyPolicy(_) => {
                 self.policy_constraints = true
             }
@@ -277,7 +291,6 @@ impl Extensions {
                 self.issuer_key_id = id.key_identifier.as_ref().map(|id| id.0.into());
             }
             ParsedExtension::SubjectKeyIdentifier(id) => self.key_id = Some(id.0.into()),
-            ParsedExtension::SubjectAlternativeName(_) => self.alternative_name = true,
             // A usage that can't be read must not count as absent.
             ParsedExtension::ParseError { .. }
                 if matches!(
@@ -325,61 +338,6 @@ pub(crate) fn verify_signed(signed: &der::Signed<'_>, public_key: &[u8], signatu
 /// Every signature algorithm that certificates and CRLs may be signed with.
 pub(crate) fn algorithms() -> &'static [&'static dyn SignatureVerificationAlgorithm] {
     webpki::ALL_VERIFICATION_ALGS
-}
-
-/// Names the hash or algorithm when it is one that nobody should trust any more.
-fn weak_signature(algorithm: &[u8]) -> Option<&'static str> {
-    let oid = der::expect(&mut &*algorithm, 0x06)?.contents;
-    match oid {
-        b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x02" => Some("MD2"),
-        b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x04" => Some("MD5"),
-        b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x05" | b"\x2b\x0e\x03\x02\x1d" | b"\x2a\x86\x48\xce\x3d\x04\x01" => {
-            Some("SHA-1")
-        }
-        // RSASSA-PSS without parameters means SHA-1 (RFC 4055 §3.1); parameters name their hash first.
-        b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a" if !algorithm.windows(6).any(|w| w == b"\x86\x48\x01\x65\x03\x04") => {
-            Some("RSASSA-PSS over SHA-1")
-        }
-        b"\x2a\x86\x48\xce\x38\x04\x03" | b"\x60\x86\x48\x01\x65\x03\x04\x03\x02" => Some("DSA"),
-        _ => None,
-    }
-}
-
-fn weak_key(certificate: &X509Certificate<'_>) -> Option<String> {
-    let key = certificate.public_key();
-    let oid = key.algorithm.algorithm.to_id_string();
-    match oid.as_str() {
-        "1.2.840.113549.1.1.1" => match key.parsed() {
-            Ok(PublicKey::RSA(rsa)) => {
-                let bits = der::bit_length(rsa.modulus);
-                let fits = (RSA_MIN_BITS..=RSA_MAX_BITS).contains(&bits);
-                let exponent = der::bit_length(rsa.exponent);
-                if exponent > RSA_MAX_EXPONENT_BITS {
-                    return Some(format!(
-                        "an RSA key with a public exponent of {exponent} bits; at most {RSA_MAX_EXPONENT_BITS} are \
-                         accepted, and 65537 is usual"
-                    ));
-                }
-                (!fits).then(|| format!("an RSA key of {bits} bits; {RSA_MIN_BITS} to {RSA_MAX_BITS} are accepted"))
-            }
-            _ => Some("an RSA key that can't be parsed".to_owned()),
-        },
-        "1.2.840.10045.2.1" => {
-            let curve =
-                key.algorithm.parameters.as_ref().and_then(|any| any.as_oid().ok()).map(|oid| oid.to_id_string());
-            match curve.as_deref() {
-                Some("1.2.840.10045.3.1.7" | "1.3.132.0.34" | "1.3.132.0.35") => None,
-                _ => Some("a key on an elliptic curve that is not supported; P-256, P-384 and P-521 are".to_owned()),
-            }
-        }
-        "1.3.101.112" | "2.16.840.1.101.3.4.3.17" | "2.16.840.1.101.3.4.3.18" | "2.16.840.1.101.3.4.3.19" => None,
-        "1.2.840.10040.4.1" => Some("a DSA key, which TLS no longer uses".to_owned()),
-        "1.3.101.113" => Some("an Ed448 key, which is not supported; Ed25519 is".to_owned()),
-        "1.2.840.113549.1.1.10" => {
-            Some("a key restricted to RSASSA-PSS, which is not supported; plain RSA keys are".to_owned())
-        }
-        other => Some(format!("a key of the unsupported kind {other}")),
-    }
 }
 
 /// Where `part`, a slice of `whole`, lies in it.

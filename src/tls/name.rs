@@ -8,6 +8,11 @@ use x509_parser::x509::X509Name;
 /// Longest name in a message; a peer chooses its own subject.
 const TEXT_LIMIT: usize = 256;
 
+/// The OID 2.5.4.3.
+pub(crate) const COMMON_NAME: &[u8] = b"\x55\x04\x03";
+/// The OID 1.2.840.113549.1.9.1.
+pub(crate) const EMAIL_ADDRESS: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x01";
+
 /// A name in the form in which RFC 5280 §7.1 compares names: strings without regard to their type, case and
 /// runs of blanks, and the attributes of one RDN in any order. Names that are equal give equal bytes.
 ///
@@ -67,6 +72,18 @@ pub(crate) fn reads_like_ca(der: &[u8]) -> bool {
     words.any(|word| WORDS.contains(&word.to_lowercase().as_str()) || word.ends_with("CA"))
 }
 
+/// Whether it is a whole Name, so that [`canonical`] tells what it is.
+pub(crate) fn is_readable(der: &[u8]) -> bool {
+    X509Name::from_der(der).is_ok_and(|(rest, _)| rest.is_empty())
+}
+
+/// The values of an attribute, wherever a name has it; a value that is no string is `None`. Nothing for what is no name.
+pub(crate) fn values(der: &[u8], attribute: &[u8]) -> Option<Vec<Option<String>>> {
+    let (_, name) = X509Name::from_der(der).ok()?;
+    let values = name.iter_attributes().filter(|value| value.attr_type().as_bytes() == attribute);
+    Some(values.map(|value| string(value.attr_value())).collect())
+}
+
 fn push(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
     out.extend_from_slice(bytes);
@@ -85,9 +102,19 @@ fn string(value: &Any<'_>) -> Option<String> {
         Tag::Utf8String
         | Tag::PrintableString
         | Tag::Ia5String
-        | Tag::T61String
         | Tag::NumericString
-        | Tag::VisibleString => std::str::from_utf8(value.data).ok().map(str::to_owned),
+        | Tag::VisibleString
+        | Tag::GeneralString => std::str::from_utf8(value.data).ok().map(str::to_owned),
+        // Latin-1, as everybody writes it, or UTF-8 from those who know no better.
+        Tag::T61String => Some(
+            std::str::from_utf8(value.data)
+                .map_or_else(|_| value.data.iter().copied().map(char::from).collect(), str::to_owned),
+        ),
+        Tag::UniversalString => {
+            let (characters, rest) = value.data.as_chunks::<4>();
+            let characters = characters.iter().map(|bytes| char::from_u32(u32::from_be_bytes(*bytes)));
+            characters.collect::<Option<String>>().filter(|_| rest.is_empty())
+        }
         Tag::BmpString => {
             let units =
                 value.data.chunks(2).map(|pair| pair.iter().fold(0_u16, |sum, &byte| (sum << 8) | u16::from(byte)));
@@ -131,7 +158,8 @@ fn attribute_text(oid: &str, value: &Any<'_>) -> String {
     out
 }
 
-fn cut(mut text: String) -> String {
+/// Cuts a text for a message.
+pub(crate) fn cut(mut text: String) -> String {
     if let Some((at, _)) = text.char_indices().nth(TEXT_LIMIT) {
         text.truncate(at);
         text.push('…');

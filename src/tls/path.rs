@@ -2,12 +2,13 @@
 //! leaves, leaves that are a CA, names equal only after folding (RFC 5280 §7.1), a CA's new key under its old
 //! name. It also finds the reason that is told when no path is accepted.
 //!
-//! It takes less than webpki everywhere else: a path on which any certificate constrains names or policies is
-//! refused, whatever the constraint says.
+//! It also decides where webpki refuses names, since `name_constraints` compares more forms of them. A path on which
+//! any certificate constrains policies is refused, whatever the constraint says.
 
 use super::certificate::Certificate;
 use super::limits::over;
 use super::name;
+use super::name_constraints::{self, Comparisons};
 use super::signatures::Signatures;
 use super::trusted::Trusted;
 use super::verifier::VerifyError;
@@ -35,6 +36,40 @@ impl<'p> Path<'p> {
         let subjects = std::iter::once(self.leaf).chain(self.intermediates.iter().copied());
         let issuers = self.intermediates.iter().copied().chain([self.anchor]);
         subjects.zip(issuers)
+    }
+
+    /// Refuses what webpki does not look at, or not at all of it: keyUsages of issuers, policies and names.
+    pub(crate) fn check(&self, comparisons: &Comparisons) -> Result<(), VerifyError> {
+        for (certificate, issuer) in self.links() {
+            check_policies(certificate)?;
+            check_key_cert_sign(issuer)?;
+        }
+        name_constraints::check(self, comparisons)
+    }
+}
+
+/// What an accepted path comes to.
+pub(crate) struct Found {
+    /// Index of the anchor in the trust store.
+    pub(crate) entry: usize,
+    /// When the last of its certificates begins, in Unix seconds.
+    pub(crate) not_before: i64,
+    /// When the first of its certificates ends.
+    pub(crate) not_after: i64,
+    /// DER of the path's intermediates.
+    pub(crate) issuers: Vec<Box<[u8]>>,
+}
+
+impl Found {
+    pub(crate) fn of(path: &Path<'_>) -> Self {
+        let not_before = path.links().map(|(certificate, _)| certificate.not_before).max();
+        let not_after = path.links().map(|(certificate, _)| certificate.not_after).min();
+        Self {
+            entry: path.entry,
+            not_before: not_before.unwrap_or(path.leaf.not_before),
+            not_after: not_after.unwrap_or(path.leaf.not_after),
+            issuers: path.intermediates.iter().map(|certificate| certificate.der().into()).collect(),
+        }
     }
 }
 
@@ -199,21 +234,24 @@ fn telling(refusal: Refusal) -> u8 {
     }
 }
 
-/// Refuses certificates that say something about names, policies or unknown matters that must be heeded.
+/// Refuses certificates that say something about policies or unknown matters that must be heeded.
 fn supported(certificate: &Certificate<'_>) -> Result<(), VerifyError> {
     let extensions = &certificate.extensions;
     if let Some(oid) = &extensions.unknown_critical {
         let detail = format!("{} has the critical extension {oid}, which is not supported", certificate.label());
         return Err(VerifyError::new(Refusal::UnsupportedExtension, detail));
     }
-    if extensions.policy_constraints {
-        let detail = format!("{} constrains policies, which is not supported", certificate.label());
+    check_policies(certificate)
+}
+
+/// Refuses policyConstraints and inhibitAnyPolicy, critical or not: there is no policy tree to hold them against.
+fn check_policies(certificate: &Certificate<'_>) -> Result<(), VerifyError> {
+    if certificate.extensions.policy_constraints {
+        let detail = format!(
+            "{} constrains policies (policyConstraints or inhibitAnyPolicy), which is not supported",
+            certificate.label()
+        );
         return Err(VerifyError::new(Refusal::UnsupportedExtension, detail));
-    }
-    if extensions.name_constraints {
-        let detail =
-            format!("{} constrains names, and this kind of path is not checked against that", certificate.label());
-        return Err(VerifyError::new(Refusal::NameConstraints, detail));
     }
     Ok(())
 }
@@ -223,11 +261,7 @@ fn anchor_allows(anchor: &Certificate<'_>) -> Result<(), VerifyError> {
         let detail = format!("{} of the trust store is trusted as a client, not as a CA", anchor.label());
         return Err(VerifyError::new(Refusal::BadCa, detail));
     }
-    let constraints = &anchor.extensions;
-    if constraints.name_constraints || constraints.policy_constraints {
-        return supported(anchor);
-    }
-    Ok(())
+    check_policies(anchor)
 }
 
 /// The rules for an intermediate above those already on the path (RFC 5280 §6.1.4 (k)–(n)).
@@ -250,7 +284,7 @@ fn issuer_allows(issuer: &Certificate<'_>, below: &[&Certificate<'_>], now: i64)
 }
 
 /// Refuses an issuer whose keyUsage lacks keyCertSign, which webpki does not look at.
-pub(crate) fn check_key_cert_sign(issuer: &Certificate<'_>) -> Result<(), VerifyError> {
+fn check_key_cert_sign(issuer: &Certificate<'_>) -> Result<(), VerifyError> {
     if issuer.may_sign_certificates() {
         return Ok(());
     }

@@ -4,7 +4,7 @@
 //! Three ways to be accepted:
 //! 1. The leaf is, byte for byte, a certificate of the trust store or a pinned one (a pin).
 //! 2. webpki finds a path to a CA of the trust store, and the path satisfies what webpki does not look at:
-//!    keyCertSign on every issuer, the leaf's keyUsage, our CRLs.
+//!    keyCertSign on every issuer, the leaf's keyUsage, policies, all names under constraints, our CRLs.
 //! 3. Our own search finds a path, for the few kinds of chains that webpki does not take (`path`).
 //!
 //! The dates of trust anchors are not looked at, as in webpki and in the JDK; their presence in the trust store
@@ -21,7 +21,8 @@ use sha2::{Digest, Sha256};
 
 use super::certificate::Certificate;
 use super::limits;
-use super::path::{Path, Progress, Search, check_key_cert_sign};
+use super::name_constraints::Comparisons;
+use super::path::{Found, Path, Progress, Search};
 use super::revocation::{CrlInfo, Moment, Revocation, RevocationOptions};
 use super::signatures::Signatures;
 use super::trusted::Trusted;
@@ -223,7 +224,9 @@ impl ClientVerifier {
         let sent = Sent::all(presented);
         let (vouched, errors) = vouched(leaf, &sent, &self.trusted, signatures);
         let issuers: Vec<_> = vouched.iter().map(|&index| sent[index].certificate).collect();
-        let refused = match self.webpki_path(leaf, &issuers, (moment, signatures)) {
+        let comparisons = Comparisons::default();
+        let check = |path: &Path<'_>| self.check_path(path, moment, &comparisons);
+        let refused = match self.webpki_path(leaf, &issuers, (moment, signatures, &check)) {
             Ok(found) => return Ok(found),
             Err(error) => error,
         };
@@ -233,15 +236,15 @@ impl ClientVerifier {
             vouched: &vouched,
             signatures,
             now: unix(moment.now),
-            check: |path: &Path<'_>| self.check_path(path, moment),
+            check,
             progress: Progress::new(errors),
         };
         let found = search.run(leaf).map(|path| Found::of(&path));
         match (found, signatures.exhausted()) {
             (Ok(found), _) if ours_to_judge(&refused) => Ok(found),
             (Err(_), Some(exhausted)) => Err(exhausted),
-            (Err(error), None) if refusal_of(&refused) != Refusal::NameConstraints => Err(error),
-            (Ok(_) | Err(_), _) => {
+            (Err(error), None) => Err(error),
+            (Ok(_), _) => {
                 let detail = format!("the path of {} is refused: {refused}", leaf.label());
                 Err(VerifyError::new(refusal_of(&refused), detail))
             }
@@ -278,7 +281,7 @@ impl ClientVerifier {
         &'p self,
         leaf: &'p Certificate<'p>,
         issuers: &[&'p Certificate<'p>],
-        (moment, signatures): (Moment, &Signatures),
+        (moment, signatures, check): (Moment, &Signatures, Check<'_>),
     ) -> Result<Found, webpki::Error> {
         let found = RefCell::new(None);
         let leaf_der = CertificateDer::from(leaf.der());
@@ -286,18 +289,26 @@ impl ClientVerifier {
         let others: Vec<_> = issuers.iter().map(|certificate| CertificateDer::from(certificate.der())).collect();
         let entries = self.anchors_of(leaf, issuers);
         let anchors: Vec<_> = entries.iter().filter_map(|&entry| self.anchors[entry].as_ref().map(borrowed)).collect();
-        let check = |path: &webpki::VerifiedPath<'_>| {
+        let check_path = |path: &webpki::VerifiedPath<'_>| {
             let position = anchors.iter().position(|anchor| std::ptr::eq(anchor, path.anchor()));
             let entry = position.map(|position| entries[position]).ok_or(webpki::Error::UnknownIssuer)?;
             let path = self.path_of(path, (leaf, issuers), entry).ok_or(webpki::Error::UnknownIssuer)?;
             // The search that follows a refusal finds this reason again, with its words.
-            self.check_path(&path, moment).map_err(|_| webpki::Error::CertDistrusted)?;
+            check(&path).map_err(|_| webpki::Error::CertDistrusted)?;
             found.replace(Some(Found::of(&path)));
             Ok(())
         };
         let algorithms = signatures.algorithms();
         let algorithms: Vec<_> = algorithms.iter().map(|it| it as &dyn SignatureVerificationAlgorithm).collect();
-        end_entity.verify_for_usage(&algorithms, &anchors, &others, moment.now, ClientPurpose, None, Some(&check))?;
+        end_entity.verify_for_usage(
+            &algorithms,
+            &anchors,
+            &others,
+            moment.now,
+            ClientPurpose,
+            None,
+            Some(&check_path),
+        )?;
         found.take().ok_or(webpki::Error::UnknownIssuer)
     }
 
@@ -332,10 +343,8 @@ impl ClientVerifier {
     }
 
     /// What a path of webpki or of our own search must satisfy beyond signatures and dates.
-    fn check_path(&self, path: &Path<'_>, moment: Moment) -> Result<(), VerifyError> {
-        for (_, issuer) in path.links() {
-            check_key_cert_sign(issuer)?;
-        }
+    fn check_path(&self, path: &Path<'_>, moment: Moment, comparisons: &Comparisons) -> Result<(), VerifyError> {
+        path.check(comparisons)?;
         self.revocation.check_path(path.links(), moment)
     }
 
@@ -365,27 +374,8 @@ impl fmt::Debug for ClientVerifier {
     }
 }
 
-/// What an accepted path comes to.
-struct Found {
-    entry: usize,
-    not_before: i64,
-    not_after: i64,
-    /// DER of the path's intermediates.
-    issuers: Vec<Box<[u8]>>,
-}
-
-impl Found {
-    fn of(path: &Path<'_>) -> Self {
-        let not_before = path.links().map(|(certificate, _)| certificate.not_before).max();
-        let not_after = path.links().map(|(certificate, _)| certificate.not_after).min();
-        Self {
-            entry: path.entry,
-            not_before: not_before.unwrap_or(path.leaf.not_before),
-            not_after: not_after.unwrap_or(path.leaf.not_after),
-            issuers: path.intermediates.iter().map(|certificate| certificate.der().into()).collect(),
-        }
-    }
-}
+/// What a path must satisfy when its signatures verify.
+type Check<'c> = &'c dyn Fn(&Path<'_>) -> Result<(), VerifyError>;
 
 fn unusable(trust: &TrustStore, index: usize, reason: String) -> VerifierError {
     let alias = trust.certificates.get(index).and_then(|entry| entry.alias.clone());

@@ -23,7 +23,7 @@ impl webpki::ExtendedKeyUsageValidator for ClientPurpose {
 
 /// Whether our own search may accept what webpki refused for this reason. webpki tells one reason of many when
 /// several paths fail, so the reasons for which a single path fails are all here; those that speak of encodings
-/// and of names are not, because there the search has no opinion of its own.
+/// are not, because there the search has no opinion of its own.
 pub(crate) fn ours_to_judge(error: &webpki::Error) -> bool {
     use webpki::Error as E;
     matches!(
@@ -37,6 +37,11 @@ pub(crate) fn ours_to_judge(error: &webpki::Error) -> bool {
             | E::CertNotValidYet { .. }
             | E::InvalidSignatureForPublicKey
             | E::RequiredEkuNotFoundContext(_)
+            // webpki compares fewer forms of names than our own check, and reads constraints no more strictly.
+            | E::NameConstraintViolation
+            | E::MalformedNameConstraint
+            | E::InvalidNetworkMaskConstraint
+            | E::MaximumNameConstraintComparisonsExceeded
             // From our own check of a path.
             | E::CertDistrusted
     )

@@ -4,6 +4,7 @@
 
 mod handshake;
 mod material;
+mod names;
 mod pki;
 mod remembered;
 mod revocation;
