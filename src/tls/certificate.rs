@@ -325,7 +325,8 @@ pub(crate) fn verify_signed(signed: &der::Signed<'_>, public_key: &[u8], signatu
         return Signature::Unsupported;
     };
     let algorithms = signatures.algorithms();
-    for algorithm in algorithms.iter().filter(|known| known.signature_alg_id().as_ref() == signed.algorithm) {
+    let wanted = without_null(signed.algorithm);
+    for algorithm in algorithms.iter().filter(|known| known.signature_alg_id().as_ref() == wanted) {
         match key.verify_signature(algorithm, signed.message, signed.signature) {
             Ok(()) => return Signature::Good,
             Err(webpki::Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_)) => {}
@@ -333,6 +334,16 @@ pub(crate) fn verify_signed(signed: &der::Signed<'_>, public_key: &[u8], signatu
         }
     }
     Signature::Unsupported
+}
+
+/// ECDSA with SHA-2 has no parameters (RFC 5758 §3.2). Some tools write NULL all the same, keytool before JDK 16 among
+/// them, and the JDK and OpenSSL take it.
+fn without_null(algorithm: &[u8]) -> &[u8] {
+    const ECDSA_WITH_SHA2: &[u8] = b"\x06\x08\x2a\x86\x48\xce\x3d\x04\x03";
+    match algorithm.strip_suffix(b"\x05\x00") {
+        Some(bare) if bare.starts_with(ECDSA_WITH_SHA2) && bare.len() == ECDSA_WITH_SHA2.len() + 1 => bare,
+        _ => algorithm,
+    }
 }
 
 /// Every signature algorithm that certificates and CRLs may be signed with.

@@ -37,6 +37,8 @@ pub(crate) fn ours_to_judge(error: &webpki::Error) -> bool {
             | E::CertNotValidYet { .. }
             | E::InvalidSignatureForPublicKey
             | E::RequiredEkuNotFoundContext(_)
+            // The search knows a spelling of algorithms more.
+            | E::UnsupportedSignatureAlgorithmContext(_)
             // webpki compares fewer forms of names than our own check, and reads constraints no more strictly.
             | E::NameConstraintViolation
             | E::MalformedNameConstraint
