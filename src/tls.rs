@@ -34,6 +34,7 @@ mod webpki_terms;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::CipherSuite;
 use rustls_pki_types::CertificateDer;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
@@ -72,7 +73,7 @@ pub struct Authenticated {
     pub elapsed: Duration,
     /// `TLSv1.2` or `TLSv1.3`.
     pub version: &'static str,
-    /// The cipher suite, as rustls names it.
+    /// The cipher suite, by IANA's name.
     pub cipher: &'static str,
 }
 
@@ -205,8 +206,18 @@ fn authenticated(
         Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
         _ => return Err(HandshakeError::NoCommonVersion),
     };
-    let cipher = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or_default();
+    let cipher = session.negotiated_cipher_suite().map_or("", |suite| iana_name(suite.suite()));
     Ok(Authenticated { chain: verified.kept(chain), verified, elapsed: started.elapsed(), version, cipher, stream })
+}
+
+/// IANA's name of a cipher suite. rustls' names of those of TLS 1.3 begin with `TLS13_` instead of `TLS_`.
+fn iana_name(suite: CipherSuite) -> &'static str {
+    match suite {
+        CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
+        CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
+        other => other.as_str().unwrap_or_default(),
+    }
 }
 
 /// Lower-case hex, as serial numbers and fingerprints are shown.

@@ -148,7 +148,7 @@ async fn a_client_is_let_in_with_tls_1_2_and_1_3() {
     let pki = Pki::new();
     pki.client(leaf("alice"));
     for (flag, version, cipher) in [
-        ("-tls1_3", "TLSv1.3", "TLS13_AES_128_GCM_SHA256"),
+        ("-tls1_3", "TLSv1.3", "TLS_AES_128_GCM_SHA256"),
         ("-tls1_2", "TLSv1.2", "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"),
     ] {
         let server = pki.serve().await;
@@ -171,9 +171,9 @@ async fn our_order_of_cipher_suites_counts() {
     for (order, cipher) in [
         (
             "-tls1_3 -ciphersuites TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256",
-            "TLS13_AES_128_GCM_SHA256",
+            "TLS_AES_128_GCM_SHA256",
         ),
-        ("-tls1_3 -ciphersuites TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384", "TLS13_AES_256_GCM_SHA384"),
+        ("-tls1_3 -ciphersuites TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384", "TLS_AES_256_GCM_SHA384"),
         (
             "-tls1_2 -cipher ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256",
             "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
