@@ -11,14 +11,30 @@ use std::time::{Duration, Instant};
 use super::source::Source;
 use crate::reason::{CloseReason, Refusal};
 
-/// How often an allowance grows by one line.
+/// How often the allowance of most reasons grows by one line.
 pub(super) const EVERY: Duration = Duration::from_secs(60);
 
-/// How many lines an allowance may grow to: enough to see different clients of one host.
-const BURST: u32 = 5;
+/// How many lines a source may have for a reason.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// How many lines an allowance may grow to.
+    burst: u32,
+    /// How often it grows by one.
+    every: Duration,
+}
 
-/// The same for plaintext, which has no client to tell from others.
-const PLAINTEXT_BURST: u32 = 1;
+impl Pace {
+    const fn of(refusal: Refusal) -> Self {
+        match refusal {
+            // It has no client to tell from others.
+            Refusal::Plaintext => Self { burst: 1, every: EVERY },
+            // Probes and load balancers come without one every few seconds, for ever, and nobody has to act.
+            Refusal::NoCertificate => Self { burst: 2, every: Duration::from_secs(3600) },
+            // Enough to see different clients of one host.
+            _ => Self { burst: 5, every: EVERY },
+        }
+    }
+}
 
 /// How many sources have an allowance of their own, for each reason; the others share one.
 const SOURCES: usize = 16;
@@ -63,28 +79,28 @@ impl LeftOut {
     /// admitted always have one.
     pub(super) fn permit(&self, now: Instant, source: Source, reason: CloseReason) -> Option<u64> {
         let CloseReason::Refused(refusal) = reason else { return Some(0) };
-        let burst = if refusal == Refusal::Plaintext { PLAINTEXT_BURST } else { BURST };
-        self.lock().entry(refusal).or_default().of(now, source).permit(now, burst)
+        self.lock().entry(refusal).or_default().of(now, source).permit(now, Pace::of(refusal))
     }
 
     /// What was left out and is not about to be told by a record, since nobody was refused so for a while.
     pub(super) fn overdue(&self, now: Instant) -> Vec<Untold> {
-        self.tell(now, |allowance| now.saturating_duration_since(allowance.last) >= EVERY)
+        self.tell(now, |allowance, pace| now.saturating_duration_since(allowance.last) >= pace.every)
     }
 
     /// Everything that was left out; for the end.
     pub(super) fn rest(&self, now: Instant) -> Vec<Untold> {
-        self.tell(now, |_| true)
+        self.tell(now, |_, _| true)
     }
 
-    fn tell(&self, now: Instant, is_due: impl Fn(&Allowance) -> bool) -> Vec<Untold> {
+    fn tell(&self, now: Instant, is_due: impl Fn(&Allowance, Pace) -> bool) -> Vec<Untold> {
         let mut untold = Vec::new();
         for (&reason, allowances) in self.lock().iter_mut() {
+            let pace = Pace::of(reason);
             let own = allowances.own.iter_mut().map(|(source, allowance)| (Some(*source), allowance));
             for (source, allowance) in own.chain(allowances.shared.as_mut().map(|shared| (None, shared))) {
-                if allowance.left_out > 0 && is_due(allowance) {
-                    // A minute after it was used up it has grown, so this takes nothing that is not there.
-                    allowance.take(now);
+                if allowance.left_out > 0 && is_due(allowance, pace) {
+                    // One step after it was used up it has grown, so this takes nothing that is not there.
+                    allowance.take(now, pace);
                     untold.push(Untold { reason, source, count: std::mem::take(&mut allowance.left_out) });
                 }
             }
@@ -120,17 +136,17 @@ impl Allowances {
 }
 
 impl Allowance {
-    fn permit(&mut self, now: Instant, burst: u32) -> Option<u64> {
-        if self.full_at.saturating_duration_since(now) > EVERY * (burst - 1) {
+    fn permit(&mut self, now: Instant, pace: Pace) -> Option<u64> {
+        if self.full_at.saturating_duration_since(now) > pace.every * (pace.burst - 1) {
             (self.left_out, self.last) = (self.left_out + 1, now);
             return None;
         }
-        self.take(now);
+        self.take(now, pace);
         Some(std::mem::take(&mut self.left_out))
     }
 
-    fn take(&mut self, now: Instant) {
-        self.full_at = self.full_at.max(now) + EVERY;
+    fn take(&mut self, now: Instant, pace: Pace) {
+        self.full_at = self.full_at.max(now) + pace.every;
     }
 
     fn is_new(&self, now: Instant) -> bool {
@@ -147,12 +163,17 @@ mod tests {
     use super::*;
     use crate::reason::Ending;
 
-    const NO_CERTIFICATE: CloseReason = CloseReason::Refused(Refusal::NoCertificate);
+    const UNKNOWN_CA: CloseReason = CloseReason::Refused(Refusal::UnknownCa);
 
     /// The most bytes that refused connections make zoogate write in a day.
     const BYTES_A_DAY: usize = {
-        let lines = 24 * 3600 / EVERY.as_secs() as usize + BURST as usize;
-        Refusal::ALL.len() * (SOURCES + 1) * lines * LONGEST_LINE
+        let (mut lines, mut reason) = (0, 0);
+        while reason < Refusal::ALL.len() {
+            let pace = Pace::of(Refusal::ALL[reason]);
+            lines += 24 * 3600 / pace.every.as_secs() as usize + pace.burst as usize;
+            reason += 1;
+        }
+        (SOURCES + 1) * lines * LONGEST_LINE
     };
 
     fn source(n: u32) -> Source {
@@ -166,7 +187,7 @@ mod tests {
     #[test]
     fn a_source_has_some_records_at_once_and_then_one_a_minute_with_the_count_of_the_others() {
         let (log, begin) = (LeftOut::default(), Instant::now());
-        let at = |after| log.permit(begin + seconds(after), source(1), NO_CERTIFICATE);
+        let at = |after| log.permit(begin + seconds(after), source(1), UNKNOWN_CA);
         let told: Vec<_> = (0..8).map(|_| at(0)).collect();
         assert_eq!(told, [Some(0), Some(0), Some(0), Some(0), Some(0), None, None, None]);
         assert_eq!((at(59), at(60), at(60), at(120)), (None, Some(4), None, Some(1)));
@@ -181,27 +202,43 @@ mod tests {
     }
 
     #[test]
+    fn probes_without_a_certificate_have_one_record_an_hour() {
+        let (log, begin) = (LeftOut::default(), Instant::now());
+        let at = |after| {
+            let _ = log.overdue(begin + seconds(after));
+            log.permit(begin + seconds(after), source(1), CloseReason::Refused(Refusal::NoCertificate))
+        };
+        let told: Vec<_> = (0..24 * 240).map(|n| at(n * 15)).collect();
+        let (records, counted): (usize, u64) =
+            told.iter().flatten().fold((0, 0), |(records, sum), others| (records + 1, sum + others));
+        assert_eq!((told[0], told[1], told[2], told[240]), (Some(0), Some(0), None, Some(238)));
+        assert_eq!((records, records as u64 + counted), (25, 24 * 240 - 239));
+        assert_eq!(log.overdue(begin + seconds(24 * 3600 + 3000)), []);
+        assert_eq!(log.overdue(begin + seconds(25 * 3600)).iter().map(|untold| untold.count).sum::<u64>(), 239);
+    }
+
+    #[test]
     fn nobody_uses_up_what_another_source_or_reason_has() {
         let (log, now) = (LeftOut::default(), Instant::now());
         for _ in 0..1000 {
-            let _ = log.permit(now, source(1), NO_CERTIFICATE);
+            let _ = log.permit(now, source(1), UNKNOWN_CA);
         }
-        assert_eq!(log.permit(now, source(2), NO_CERTIFICATE), Some(0));
+        assert_eq!(log.permit(now, source(2), UNKNOWN_CA), Some(0));
         assert_eq!(log.permit(now, source(1), CloseReason::Refused(Refusal::Expired)), Some(0));
         // Many sources use up the places of their reason, and no other's.
         for n in 0..1000 {
-            let _ = log.permit(now, source(n), NO_CERTIFICATE);
+            let _ = log.permit(now, source(n), UNKNOWN_CA);
         }
-        assert_eq!(log.permit(now, source(2), NO_CERTIFICATE), Some(0), "it has its place already");
+        assert_eq!(log.permit(now, source(2), UNKNOWN_CA), Some(0), "it has its place already");
         assert_eq!(log.permit(now, source(5000), CloseReason::Refused(Refusal::Expired)), Some(0));
     }
 
     #[test]
     fn a_network_of_ipv6_is_one_source() {
         let (log, now) = (LeftOut::default(), Instant::now());
-        let permit = |text: &str| log.permit(now, Source::of(text.parse().unwrap()), NO_CERTIFICATE);
+        let permit = |text: &str| log.permit(now, Source::of(text.parse().unwrap()), UNKNOWN_CA);
         let written = (0..100).filter(|n| permit(&format!("2001:db8::{n:x}")).is_some()).count();
-        assert_eq!(written, BURST as usize);
+        assert_eq!(written, 5);
         assert_eq!(permit("2001:db8:0:1::"), Some(0));
     }
 
@@ -219,15 +256,15 @@ mod tests {
         let (log, begin) = (LeftOut::default(), Instant::now());
         let at = |after| begin + seconds(after);
         for _ in 0..9 {
-            let _ = log.permit(at(10), source(1), NO_CERTIFICATE);
+            let _ = log.permit(at(10), source(1), UNKNOWN_CA);
         }
         assert_eq!(log.overdue(at(69)), []);
-        let untold = |count| [Untold { reason: Refusal::NoCertificate, source: Some(source(1)), count }];
+        let untold = |count| [Untold { reason: Refusal::UnknownCa, source: Some(source(1)), count }];
         assert_eq!(log.overdue(at(70)), untold(4));
         assert_eq!(log.overdue(at(700)), [], "once");
-        assert!(log.lock()[&Refusal::NoCertificate].own.is_empty(), "and is forgotten");
+        assert!(log.lock()[&Refusal::UnknownCa].own.is_empty(), "and is forgotten");
         for _ in 0..7 {
-            let _ = log.permit(at(800), source(1), NO_CERTIFICATE);
+            let _ = log.permit(at(800), source(1), UNKNOWN_CA);
         }
         assert_eq!(log.rest(at(800)), untold(2));
         assert_eq!(log.rest(at(800)), []);
@@ -262,9 +299,10 @@ mod tests {
         /// written than the documented figure comes from.
         #[test]
         fn nothing_is_lost_and_the_lines_are_bounded(
+            refusal in prop::sample::select(vec![Refusal::UnknownCa, Refusal::NoCertificate, Refusal::Plaintext]),
             steps in prop::collection::vec((0_u64..90, 0_u32..40, 1_u64..30), 1..400),
         ) {
-            let (log, begin) = (LeftOut::default(), Instant::now());
+            let (log, begin, pace) = (LeftOut::default(), Instant::now(), Pace::of(refusal));
             let (mut after, mut refused, mut told, mut lines) = (0, 0, 0, 0_u64);
             for (pause, from, times) in steps {
                 after += pause;
@@ -276,11 +314,11 @@ mod tests {
                 }
                 for _ in 0..times {
                     refused += 1;
-                    if let Some(others) = log.permit(now, source(from), NO_CERTIFICATE) {
+                    if let Some(others) = log.permit(now, source(from), CloseReason::Refused(refusal)) {
                         (told, lines) = (told + others + 1, lines + 1);
                     }
                 }
-                let most = (SOURCES as u64 + 1) * (after / EVERY.as_secs() + u64::from(BURST));
+                let most = (SOURCES as u64 + 1) * (after / pace.every.as_secs() + u64::from(pace.burst));
                 prop_assert!(lines <= most, "{} of {} after {} s", lines, most, after);
             }
             told += log.rest(begin + seconds(after)).iter().map(|untold| untold.count).sum::<u64>();
