@@ -102,7 +102,7 @@ impl Scene {
         self.enters(&client(&self.pki, REVERSED, (now() - HOUR, now() + HOUR - 30)), 0);
         self.enters(&client(&self.pki, &format!("{}END", "long ".repeat(800)), month), 0);
         self.is_refused(&client(&self.pki, "mallory", month));
-        self.is_refused(&client(&self.pki, &"x".repeat(10_000), month));
+        self.is_refused(&client(&self.pki, &"x".repeat(5_000), month));
         self.is_refused(&client(&self.pki, SCRIPT, (now() - 48 * HOUR, now() - HOUR)));
     }
 }
