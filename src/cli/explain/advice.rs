@@ -23,7 +23,8 @@ pub(super) fn advice(refusal: Refusal) -> &'static str {
         Refusal::UnsupportedExtension => "issue it without that critical extension, or with it not critical",
         Refusal::BadSignature => "check that the chain is complete and undamaged; a CA's key may have been replaced",
         Refusal::WeakKey => {
-            "issue it with RSA of 2048 to 8192 bits, P-256, P-384 or Ed25519, signed with SHA-256 or more"
+            "issue it anew: RSA of 2048 to 8192 bits, P-256, P-384, P-521 or Ed25519, signed with SHA-256, SHA-384 or \
+             SHA-512; RSASSA-PSS with a salt as long as the hash"
         }
         Refusal::Malformed => {
             "issue it anew with another tool; if it should be fine, look at it with `openssl x509 -in CERTIFICATE.pem -noout -text`"
