@@ -1,7 +1,7 @@
 //! TLS on the client's side: who is let through the handshake, and what is known of whom was not.
 //!
-//! [`handshake`] takes an accepted TCP connection to an [`Authenticated`] one. It judges clients by a
-//! [`verifier::ClientVerifier`] and speaks with a [`material::TlsMaterial`]; both are built once per reload and
+//! [`greet`] and [`accept`] take an accepted TCP connection to an [`Authenticated`] one. They judge clients by a
+//! [`verifier::ClientVerifier`] and speak with a [`material::TlsMaterial`]; both are built once per reload and
 //! never change. Nothing else in the project calls rustls.
 
 pub mod limits;
