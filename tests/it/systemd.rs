@@ -93,9 +93,15 @@ async fn the_service_manager_hears_of_start_reload_and_stop() {
     let setup = Setup::new(&upstream).set("reload.interval", "off").set("upstream.probe_interval", "300ms");
     let setup = setup.set("upstream.probe_timeout", "300ms");
     let process = Process::by(setup, ear.attach(Command::new(PROGRAM))).await;
-    assert!(ear.next().await.starts_with("STATUS=serving"));
-    ear.until(|message| message == "READY=1").await;
-    ear.until(|message| message == "STATUS=serving").await;
+    // Status and readiness come from two tasks, and the status is said when it changes: ZooKeeper may have answered before
+    // the first time, or behind it.
+    let (mut ready, mut serving) = (false, false);
+    while !(ready && serving) {
+        let message = ear.next().await;
+        assert!(message == "READY=1" || message.starts_with("STATUS=serving"), "{message}");
+        ready |= message == "READY=1";
+        serving |= message == "STATUS=serving";
+    }
 
     let reloads = async |status: &str| {
         let before = monotonic();
